@@ -1,0 +1,24 @@
+/**
+ * What: pauses between attempts to reach the peer: growing while attempts fail, with jitter, so
+ * that lanes cut at once do not come back at once.
+ */
+import { REDIAL_PAUSE_MAX_MS, REDIAL_PAUSE_MIN_MS } from './limits.js';
+
+export class Backoff {
+  #pauseMs = REDIAL_PAUSE_MIN_MS;
+
+  /** `random` gives numbers in [0, 1). */
+  constructor(private readonly random: () => number) {}
+
+  /** The next pause, in milliseconds: between half of the present step and all of it. */
+  next(): number {
+    const pauseMs = this.#pauseMs * (0.5 + this.random() / 2);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, REDIAL_PAUSE_MAX_MS);
+    return pauseMs;
+  }
+
+  /** An attempt succeeded. */
+  reset(): void {
+    this.#pauseMs = REDIAL_PAUSE_MIN_MS;
+  }
+}
