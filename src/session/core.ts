@@ -55,7 +55,7 @@ export class SessionCore implements LaneTraffic {
   readonly mailbox: Mailbox;
   readonly lanes: LaneSet;
   readonly outbox: Outbox;
-  readonly acknowledger = new Acknowledger();
+  readonly acknowledger: Acknowledger;
   readonly #inbox: MessageInbox;
   readonly #records: RecordTraffic | undefined;
   readonly #entry: Dialer | LaneListener;
@@ -83,6 +83,7 @@ export class SessionCore implements LaneTraffic {
     const { laneSource, secret, peerTimeoutMs } = options;
     this.life = new Life(clock);
     this.#laneLife = new Life(clock);
+    this.acknowledger = new Acknowledger(clock);
     this.connection = this.#makeConnection();
     this.machine = new SessionMachine(role, (state) => {
       events.emit({ type: 'state', role, state });
