@@ -66,6 +66,7 @@ class SimSession {
   readonly #stops: Record<Role, AbortController>;
   readonly #controls: Record<Role, SessionControl>;
   #setLanes: ((count: number) => void) | undefined;
+  readonly #hasStarted = new Set<Role>();
   #breach: Error | undefined;
 
   constructor(
@@ -89,9 +90,6 @@ class SimSession {
       }
     });
     this.#start(this.plan.listener);
-    this.#time.after(1, () => {
-      this.#start(this.#dialer);
-    });
     await this.#finish();
     return {
       plan: this.plan,
@@ -145,6 +143,7 @@ class SimSession {
   }
 
   #start(role: Role): void {
+    this.#hasStarted.add(role);
     const { plan } = this;
     const { code } = this.subject;
     const side = this.#watch.side(role);
@@ -295,6 +294,7 @@ class SimSession {
   }
 
   #onEvent(role: Role, event: SessionEvent): void {
+    if (event.type === 'listening') this.#start(this.#dialer);
     if (event.type !== 'state') return;
     const { state } = event;
     const isFirst = !this.#watch.side(role).states.includes(state);
@@ -365,8 +365,12 @@ class SimSession {
 
   /** A listening side waits for a peer without end; somebody stops it when none will come. */
   #sideEnded(role: Role): void {
-    const listener = this.plan.listener;
-    if (role === listener) return;
+    const { listener } = this.plan;
+    if (role === listener) {
+      // One that never came so far has no peer, which the other side has to find out.
+      if (!this.#hasStarted.has(this.#dialer)) this.#start(this.#dialer);
+      return;
+    }
     this.#time.after(LISTENER_PATIENCE_MS, () => {
       const state = this.#watch.side(listener).states.at(-1);
       const waits = state === undefined || state === 'connecting' || state === 'handshake';

@@ -5,15 +5,18 @@
  */
 import type { Clock } from '../../src/session/clock.js';
 
+/** Time moves on in steps of this, so that sums of times are exact, and every alarm takes some. */
+const TICKS_PER_MS = 1024;
+
 interface Alarm {
-  readonly atMs: number;
+  readonly atTick: number;
   /** Alarms of the same moment run in the order they were set. */
   readonly order: number;
   run: (() => void) | undefined;
 }
 
 function isBefore(one: Alarm, other: Alarm): boolean {
-  return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
+  return one.atTick < other.atTick || (one.atTick === other.atTick && one.order < other.order);
 }
 
 /** How a run of virtual time ended; 'idle': nothing is left that could ever happen. */
@@ -28,7 +31,7 @@ export interface RunOptions {
 }
 
 export class VirtualTime implements Clock {
-  #nowMs = 0;
+  #tick = 0;
   #order = 0;
   #pending = 0;
   #steps = 0;
@@ -44,15 +47,11 @@ export class VirtualTime implements Clock {
   }
 
   now(): number {
-    return this.#nowMs;
+    return this.#tick / TICKS_PER_MS;
   }
 
   after(delayMs: number, run: () => void): () => void {
-    const atMs = this.#nowMs + Math.max(0, delayMs);
-    this.#order += 1;
-    const alarm: Alarm = { atMs, order: this.#order, run };
-    this.#push(alarm);
-    this.#pending += 1;
+    const alarm = this.#set(Math.max(1, Math.ceil(delayMs * TICKS_PER_MS)), run);
     return () => {
       if (alarm.run === undefined) return;
       alarm.run = undefined;
@@ -61,7 +60,7 @@ export class VirtualTime implements Clock {
   }
 
   soon(run: () => void): void {
-    this.after(0, run);
+    this.#set(0, run);
   }
 
   /** Resolves after so many milliseconds. */
@@ -85,8 +84,8 @@ export class VirtualTime implements Clock {
           if (isDone()) return void resolve('done');
           const alarm = this.#pop();
           if (alarm === undefined) return void resolve('idle');
-          if (alarm.atMs > limitMs || this.#steps >= limitSteps) return void resolve('late');
-          this.#nowMs = alarm.atMs;
+          if (alarm.atTick > limitMs * TICKS_PER_MS || this.#steps >= limitSteps) return void resolve('late');
+          this.#tick = alarm.atTick;
           this.#steps += 1;
           const { run } = alarm;
           alarm.run = undefined;
@@ -100,6 +99,14 @@ export class VirtualTime implements Clock {
       };
       queueMicrotask(next);
     });
+  }
+
+  #set(ticks: number, run: () => void): Alarm {
+    this.#order += 1;
+    const alarm: Alarm = { atTick: this.#tick + ticks, order: this.#order, run };
+    this.#push(alarm);
+    this.#pending += 1;
+    return alarm;
   }
 
   #push(alarm: Alarm): void {
