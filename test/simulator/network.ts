@@ -5,6 +5,11 @@
  */
 import { laneError } from '../../src/transport/base/index.js';
 import type { Lane, Listener } from '../../src/transport/contract.js';
+import {
+  OFFSET_pf_record_header_kind,
+  PF_KIND_LANE,
+  PF_KIND_PAGES,
+} from '../../src/native/abi.generated.js';
 import { FRAME_BYTES_MAX } from '../../src/wire/limits.js';
 import type { Random } from '../support/random.js';
 import type { Link } from './lane.js';
@@ -17,8 +22,11 @@ export interface FrameFaults {
   readonly doubledOnce?: number | undefined;
   readonly replayedOnce?: number | undefined;
   readonly lostOnce?: number | undefined;
-  /** Also frames in the clear (greetings, acknowledgements, pings), not only sealed records. */
-  readonly alsoClear: boolean;
+  /**
+   * Every frame, also those in the clear and joins. Otherwise only the sealed records of a session:
+   * what is lost then is found out, and resent.
+   */
+  readonly isEverything: boolean;
 }
 
 export interface NetworkOptions {
@@ -43,6 +51,10 @@ const FRAME_MEMORY = 8;
 
 function isSealed(frame: Buffer): boolean {
   return frame.length >= CHANGED_BYTES && frame.toString('latin1', 0, 4) === 'PFR1';
+}
+
+function isOfSession(frame: Buffer): boolean {
+  return isSealed(frame) && frame[OFFSET_pf_record_header_kind] !== PF_KIND_LANE;
 }
 
 interface Sending {
@@ -112,7 +124,7 @@ class SimLink implements Link {
       return;
     }
     const { random, options } = this.network;
-    const isFaulty = options.frames.alsoClear || isSealed(frame);
+    const isFaulty = options.frames.isEverything || isOfSession(frame);
     const once = (times: number | undefined): boolean =>
       isFaulty && times !== undefined && random.once(times);
     if (once(options.frames.lostOnce)) return;
@@ -134,7 +146,7 @@ class SimLink implements Link {
 
   #carry(frame: Buffer): void {
     this.#held += frame.length;
-    const bytes = isSealed(frame) && frame[5] === 1 ? frame.length : CLEAR_BYTES;
+    const bytes = isSealed(frame) && frame[OFFSET_pf_record_header_kind] === PF_KIND_PAGES ? frame.length : CLEAR_BYTES;
     this.#arrive(bytes, () => {
       this.network.watch.arrived(this.pair.number, this.toListener, bytes);
       this.#target.arrive(frame);

@@ -155,7 +155,7 @@ function networkOf(random: Random, kind: PlanKind): NetworkOptions {
       doubledOnce: once(60),
       replayedOnce: once(60),
       lostOnce: isHostile ? once(100) : undefined,
-      alsoClear: isHostile,
+      isEverything: isHostile,
     },
   };
 }

@@ -217,7 +217,7 @@ class SimSession {
       control: this.#controls[role],
       recordState: (_session, state) =>
         this.#record(role, state as DiskFault, () => {
-          if (role === 'destination' && state === 'ready') this.#watch.isReadyNoted = true;
+          this.#watch.noted.add(`${role} ${state}`);
         }),
       onEvent: (event) => {
         this.#guarded(() => {

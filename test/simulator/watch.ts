@@ -35,8 +35,8 @@ export class Watch {
   readonly destination: WatchedSide = newSide();
   /** What the destination has on its disk. */
   readonly decisions: ('committed' | 'aborted')[] = [];
-  /** READY was noted, so the destination may hold the only complete copy. */
-  isReadyNoted = false;
+  /** What each side has noted durably that it is about to promise. */
+  readonly noted = new Set<string>();
   #trace = 0x811c9dc5;
   readonly #exported = new Map<number, Set<string>>();
   readonly #imported = new Map<number, Set<string>>();
@@ -101,6 +101,8 @@ export class Watch {
   stateOf(role: Role, state: SessionState): void {
     this.side(role).states.push(state);
     this.note(`${role} ${state}`);
+    const isPromise = role === 'source' ? state === 'committing' : state === 'ready';
+    if (isPromise) demand(this.noted.has(`${role} ${state}`), `${state} is noted before it is so`);
   }
 
   /** The decision is on the destination's disk from now on. */
@@ -126,7 +128,7 @@ export class Watch {
     demand(!(runsHere && isCommitted), 'never two owners: COMMITTED, and the source runs');
     demand(!runsThere || isCommitted, 'the destination runs only after a durable COMMITTED');
     demand(source.guest?.memory.isFreed !== true, 'the source never frees its memory');
-    if (destination.guest?.memory.isFreed === true && this.isReadyNoted) {
+    if (destination.guest?.memory.isFreed === true && destination.states.includes('ready')) {
       demand(this.decisions[0] === 'aborted', 'memory kept after READY until ABORTED is durable');
     }
     this.#checkQueues();
