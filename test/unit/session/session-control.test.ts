@@ -79,6 +79,24 @@ describe('a session that is steered', () => {
     }
   });
 
+  it('makes no round too many when it is held at the last one', async () => {
+    const control = new SessionControl();
+    const pair = await start(
+      { source: { control, downtimeLimitMs: 0, maxEpochs: 2 } },
+      (event) => event.type === 'convergence',
+      () => {
+        control.pause();
+        setTimeout(() => {
+          control.resume();
+        }, 50);
+      },
+    );
+    const outcome = await finish(pair);
+    assertCompleted(pair, outcome);
+    assert.equal(outcome.source.convergence?.reason, 'epoch-limit');
+    assert.equal(outcome.source.rounds.length, 3);
+  });
+
   it('is cancelled while it is held', async () => {
     const control = new SessionControl();
     const pair = await start({ source: { control } }, inState('precopy'), () => {
