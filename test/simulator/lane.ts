@@ -16,6 +16,14 @@ export interface Link {
   end(graceful: boolean): void;
 }
 
+/** What the network does for a lane. */
+export interface LaneHost {
+  /** Everything of this end is free. */
+  released(): void;
+  /** Calls `complete` when the rest of a frame has come as well, at once or later. */
+  receiveRest(complete: () => void): void;
+}
+
 function joined({ parts, bytes }: Outgoing): Buffer {
   const frame = Buffer.allocUnsafe(bytes);
   let at = 0;
@@ -36,7 +44,7 @@ export class SimLane extends BaseLane {
 
   constructor(
     options: LaneOptions,
-    private readonly onReleased: () => void,
+    private readonly host: LaneHost,
   ) {
     super(options);
   }
@@ -85,7 +93,7 @@ export class SimLane extends BaseLane {
     this.#out?.end(graceful);
     queueMicrotask(() => {
       this.released();
-      this.onReleased();
+      this.host.released();
     });
   }
 
@@ -102,16 +110,20 @@ export class SimLane extends BaseLane {
     this.#isReserving = true;
     const head = frame.subarray(0, headBytes);
     const buffer = this.inbox.reserve(frame.length, head, (later) => {
-      this.#deliver(frame, later);
-      this.#next();
+      this.#fill(frame, later);
     });
-    if (buffer !== undefined) this.#deliver(frame, buffer);
+    if (buffer !== undefined) this.#fill(frame, buffer);
   }
 
-  #deliver(frame: Buffer, buffer: Uint8Array): void {
-    this.#isReserving = false;
-    buffer.set(frame);
-    this.inbox.complete();
-    this.#in?.read(frame.length);
+  /** The lane may be over before the rest is there: then the buffer is its owner's again. */
+  #fill(frame: Buffer, buffer: Uint8Array): void {
+    this.host.receiveRest(() => {
+      if (this.status === 'closed') return;
+      this.#isReserving = false;
+      buffer.set(frame);
+      this.inbox.complete();
+      this.#in?.read(frame.length);
+      this.#next();
+    });
   }
 }

@@ -48,6 +48,7 @@ const CLEAR_BYTES = 64;
 /** The part of a record that is changed: its header and the size of its tag. */
 const CHANGED_BYTES = 96;
 const FRAME_MEMORY = 8;
+const PIECES_ONCE = 8;
 
 function isSealed(frame: Buffer): boolean {
   return frame.length >= CHANGED_BYTES && frame.toString('latin1', 0, 4) === 'PFR1';
@@ -180,11 +181,16 @@ class LanePair {
     readonly number: number,
   ) {
     const options = { maxFrameBytes: FRAME_BYTES_MAX, remote: `sim lane ${number}` };
-    const released = (): void => {
-      network.released(this);
+    const host = {
+      released: () => {
+        network.released(this);
+      },
+      receiveRest: (complete: () => void) => {
+        network.receiveRest(complete);
+      },
     };
-    this.dialed = new SimLane(options, released);
-    this.accepted = new SimLane(options, released);
+    this.dialed = new SimLane(options, host);
+    this.accepted = new SimLane(options, host);
     const toListener = new SimLink(network, this, true);
     const toDialer = new SimLink(network, this, false);
     this.dialed.join(toListener, toDialer);
@@ -237,6 +243,12 @@ export class SimNetwork {
 
   released(pair: LanePair): void {
     if (pair.isOver) this.#pairs.delete(pair);
+  }
+
+  /** Some frames come in two pieces, with time between them for something to happen. */
+  receiveRest(complete: () => void): void {
+    if (this.random.once(PIECES_ONCE)) this.time.after(this.options.latencyMs, complete);
+    else complete();
   }
 
   async listen(onLane: (lane: Lane) => void): Promise<Listener> {
