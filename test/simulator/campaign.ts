@@ -29,16 +29,23 @@ export interface Tally {
   readonly outcomes: ReadonlyMap<string, number>;
 }
 
-/** Nobody reads the stacks of errors that a session expects, and they cost more than it does. */
+const usage = process.resourceUsage();
+
+/**
+ * Without what costs more than the session does: stacks of errors that nobody reads, and what the
+ * system has to say about the memory of this process for every report.
+ */
 async function quietly<Value>(run: () => Promise<Value>): Promise<Value> {
-  const { emitWarning } = process;
+  const { emitWarning, resourceUsage } = process;
   const { stackTraceLimit } = Error;
   process.emitWarning = () => undefined;
+  process.resourceUsage = () => usage;
   Error.stackTraceLimit = 0;
   try {
     return await run();
   } finally {
     process.emitWarning = emitWarning;
+    process.resourceUsage = resourceUsage;
     Error.stackTraceLimit = stackTraceLimit;
   }
 }

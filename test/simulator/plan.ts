@@ -197,7 +197,8 @@ export function planOf(seed: number): Plan {
     blockPages: random.once(3) ? Math.ceil(pages / 3) : pages,
     recordPages: random.pick([4, 8, 16]),
     writesPerMs: random.pick([0, 0.2, 2, 10]),
-    deviceStateBytes: random.pick([0, 0, 600_000]),
+    // Above PF_MESSAGE_BYTES_MAX it takes more than one record.
+    deviceStateBytes: random.once(20) ? 600_000 : random.below(1000),
     guestMs: random.pick([0, 0, 3]),
     maxEpochs: random.below(4),
     downtimeLimitMs: random.pick([0, 1, 300]),
