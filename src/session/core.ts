@@ -109,9 +109,10 @@ export class SessionCore implements LaneTraffic {
     );
     this.#inbox = this.#makeInbox();
     this.#records = hooks.records?.(this);
-    const { machine, lanes } = this;
+    const { machine, lanes, reconnectTimeoutMs } = this;
     const life = this.#laneLife;
-    const entrance = { role, mirror, secret, life, machine, lanes, events, peerTimeoutMs, random };
+    const limits = { peerTimeoutMs, reconnectTimeoutMs };
+    const entrance = { role, mirror, secret, life, machine, lanes, events, random, ...limits };
     this.#entry =
       laneSource.mode === 'dial'
         ? new Dialer(entrance, laneSource)
