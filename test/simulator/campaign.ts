@@ -5,7 +5,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
 import { planOf } from './plan.js';
-import type { PlanKind } from './plan.js';
+import type { Plan, PlanKind } from './plan.js';
 import type { Run, Subject } from './session.js';
 import { simulate } from './session.js';
 
@@ -50,15 +50,20 @@ async function quietly<Value>(run: () => Promise<Value>): Promise<Value> {
   }
 }
 
-/** One seed's session; a promise that nobody took care of is a breach as well. */
-export async function runSeed(seed: number, subject?: Subject): Promise<Run> {
+/** One seed's session. */
+export function runSeed(seed: number, subject?: Subject): Promise<Run> {
+  return runPlan(planOf(seed), subject);
+}
+
+/** A plan's session; a promise that nobody took care of is a breach as well. */
+export async function runPlan(plan: Plan, subject?: Subject): Promise<Run> {
   const strays: unknown[] = [];
   const onStray = (reason: unknown): void => {
     strays.push(reason);
   };
   process.on('unhandledRejection', onStray);
   try {
-    const run = await quietly(() => simulate(planOf(seed), subject));
+    const run = await quietly(() => simulate(plan, subject));
     // Rejections are told when the event loop turns.
     await turn();
     if (strays.length === 0 || run.breach !== undefined) return run;

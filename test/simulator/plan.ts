@@ -211,3 +211,37 @@ export function planOf(seed: number): Plan {
     incidents,
   };
 }
+
+/** A session in which nothing goes wrong but these incidents; `seed` varies guest and network. */
+export function quietPlan(seed: number, incidents: readonly Incident[]): Plan {
+  const side: SidePlan = {
+    peerTimeoutMs: 2000,
+    reconnectTimeoutMs: 500,
+    vcpus: 2,
+    slots: 4,
+    mirrorMs: 0.25,
+    diskMs: 5,
+    diskFaults: [],
+    guestFault: undefined,
+  };
+  return {
+    ...planOf(seed),
+    kind: 'rough',
+    lanes: 2,
+    maxEpochs: 2,
+    downtimeLimitMs: 300,
+    bytesPerSecond: null,
+    onStall: null,
+    verify: true,
+    network: {
+      latencyMs: 1,
+      jitterMs: 1,
+      bytesPerMs: 1000,
+      linkBytes: 100_000,
+      frames: { isEverything: false },
+    },
+    source: side,
+    destination: side,
+    incidents,
+  };
+}

@@ -14,6 +14,7 @@ import type {
   Role,
   SessionEvent,
   SessionOptions,
+  SessionState,
 } from '../../src/session/types.js';
 import { Random } from '../support/random.js';
 import { FakePageSet } from '../support/session/fake-guest.js';
@@ -46,6 +47,9 @@ export interface Run {
   readonly endMs: number;
   readonly source: MigrationReport | undefined;
   readonly destination: MigrationReport | undefined;
+  /** The states that each side went through. */
+  readonly states: Readonly<Record<Role, readonly SessionState[]>>;
+  readonly decisions: readonly ('committed' | 'aborted')[];
   readonly breach: Error | undefined;
 }
 
@@ -98,6 +102,8 @@ class SimSession {
       endMs: this.#time.now(),
       source: watch.source.report,
       destination: watch.destination.report,
+      states: { source: watch.source.states, destination: watch.destination.states },
+      decisions: watch.decisions,
       breach: this.#breach,
     };
   }
@@ -331,7 +337,7 @@ class SimSession {
         return;
       case 'stop':
         if (incident.by === 'signal') this.#stops[incident.role].abort();
-        else this.#steer(() => this.#controls[incident.role].cancel());
+        else this.#cancel(incident.role);
         return;
       case 'die':
         this.#watch.side(incident.role).mirror?.die();
@@ -351,6 +357,20 @@ class SimSession {
         this.#setLanes?.(incident.count);
         return;
     }
+  }
+
+  /** Somebody who is told that there is no session yet tries again. */
+  #cancel(role: Role): void {
+    this.#steer(() => {
+      try {
+        this.#controls[role].cancel();
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'ERR_PAGEFERRY_CONTROL_EARLY') throw error;
+        this.#time.after(1, () => {
+          this.#cancel(role);
+        });
+      }
+    });
   }
 
   /** A user's wish that comes too early or too late is refused, typed; that is all. */

@@ -7,7 +7,13 @@ import { Random } from '../../support/random.js';
 import type { FakeWorld } from '../../support/session/fake-world.js';
 import { fakeWorld } from '../../support/session/fake-world.js';
 import type { Outcome, Pair, PairOptions } from '../../support/session/pair.js';
-import { assertRolledBack, dispose, finish, startPair } from '../../support/session/pair.js';
+import {
+  assertCompleted,
+  assertRolledBack,
+  dispose,
+  finish,
+  startPair,
+} from '../../support/session/pair.js';
 
 /**
  * Who has the guest when a side breaks in this state; 'doubt': the destination keeps it paused,
@@ -134,6 +140,36 @@ describe('a session that breaks', () => {
     assert.equal(source.outcome, 'completed');
     assert.equal(destination.guest.state, 'running');
   });
+
+  for (const role of ['source', 'destination'] as const) {
+    it(`takes no stop of the ${role} for an end while COMMIT is being sealed`, async () => {
+      const world = fakeWorld();
+      const holder: { pair?: Pair } = {};
+      const pair = await start({
+        world,
+        onEvent: (at, event) => {
+          if (at !== 'source' || event.type !== 'state' || event.state !== 'ready') return;
+          const [, mirror] = world.mirrors;
+          assert.ok(mirror !== undefined);
+          // The next message that the source seals is COMMIT.
+          const { sealMessage } = mirror;
+          mirror.sealMessage = async (...message) => {
+            mirror.sealMessage = sealMessage;
+            holder.pair?.[role].abort.abort();
+            // Long enough for the destination's wish to come here.
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            return sealMessage.apply(mirror, message);
+          };
+        },
+      });
+      holder.pair = pair;
+      const outcome = await finish(pair);
+      // What the destination wants to be rid of it declines; the source cannot go back by itself.
+      if (role === 'source') assertCompleted(pair, outcome);
+      else assertRolledBack(pair, outcome);
+      assert.deepEqual(pair.destination.decisions, [role === 'source' ? 'committed' : 'aborted']);
+    });
+  }
 
   const unrecorded: readonly (readonly [Role, SessionState])[] = [
     ['source', 'layout'],
