@@ -1,8 +1,9 @@
 /**
  * What one seed stands for: a guest, a network, two sides with their limits, and what is going to
- * go wrong. There are three kinds:
+ * go wrong. There are four kinds:
  *   mild     lanes break, stall and change records, within what the session has to get over: it
  *            has to complete;
+ *   stopped  the same, and somebody stops it: neither side may end in doubt;
  *   rough    partitions, stops, mirrors that die, disks and guests that fail;
  *   hostile  the network changes, loses, doubles and replays whatever it likes as well.
  */
@@ -12,7 +13,7 @@ import { Random } from '../support/random.js';
 import type { GuestStep } from './guest.js';
 import type { NetworkOptions } from './network.js';
 
-export type PlanKind = 'mild' | 'rough' | 'hostile';
+export type PlanKind = 'mild' | 'stopped' | 'rough' | 'hostile';
 
 /** When something happens: so long after the beginning, or after a side is in a state. */
 export interface Moment {
@@ -115,6 +116,11 @@ function mildIncident(random: Random): Incident {
   }
 }
 
+function stopIncident(random: Random, when: Moment): Incident {
+  const by = random.once(2) ? 'signal' : 'control';
+  return { act: 'stop', role: random.pick(roles), by, when };
+}
+
 function roughIncident(random: Random): Incident {
   const when = momentOf(random, 0);
   const role = random.pick(roles);
@@ -122,7 +128,7 @@ function roughIncident(random: Random): Incident {
   switch (random.below(10)) {
     case 0:
     case 1:
-      return { act: 'stop', role, by: random.once(2) ? 'signal' : 'control', when };
+      return stopIncident(random, when);
     case 2:
       return { act: 'die', role, when };
     case 3:
@@ -161,7 +167,7 @@ function networkOf(random: Random, kind: PlanKind): NetworkOptions {
 }
 
 function sideOf(random: Random, kind: PlanKind): SidePlan {
-  const isMild = kind === 'mild';
+  const isMild = kind === 'mild' || kind === 'stopped';
   const faulty = !isMild && random.once(6);
   return {
     peerTimeoutMs: isMild ? 20_000 : 200 + random.below(1800),
@@ -176,7 +182,7 @@ function sideOf(random: Random, kind: PlanKind): SidePlan {
 }
 
 function kindOf(random: Random): PlanKind {
-  return random.pick(['mild', 'rough', 'rough', 'hostile'] as const);
+  return random.pick(['mild', 'stopped', 'rough', 'rough', 'hostile'] as const);
 }
 
 export function planOf(seed: number): Plan {
@@ -185,9 +191,11 @@ export function planOf(seed: number): Plan {
   const pages = 8 + random.below(random.pick([8, 24, 56]));
   const incidents: Incident[] = [];
   const most = random.pick([0, 1, 1, 2, 4]);
+  const mildOnce = kind === 'mild' || kind === 'stopped' ? 1 : 3;
   while (incidents.length < most) {
-    incidents.push(kind === 'mild' || random.once(3) ? mildIncident(random) : roughIncident(random));
+    incidents.push(random.once(mildOnce) ? mildIncident(random) : roughIncident(random));
   }
+  if (kind === 'stopped') incidents.push(stopIncident(random, momentOf(random, 0)));
   return {
     seed,
     kind,

@@ -72,6 +72,7 @@ class SimSession {
   #setLanes: ((count: number) => void) | undefined;
   readonly #hasStarted = new Set<Role>();
   #breach: Error | undefined;
+  #endMs: number | undefined;
 
   constructor(
     private readonly plan: Plan,
@@ -99,7 +100,7 @@ class SimSession {
       plan: this.plan,
       trace: watch.trace,
       steps: this.#time.steps,
-      endMs: this.#time.now(),
+      endMs: this.#endMs ?? this.#time.now(),
       source: watch.source.report,
       destination: watch.destination.report,
       states: { source: watch.source.states, destination: watch.destination.states },
@@ -114,18 +115,22 @@ class SimSession {
 
   async #finish(): Promise<void> {
     const watch = this.#watch;
+    const check = (): void => {
+      if (this.#breach !== undefined) throw this.#breach;
+      watch.check();
+    };
+    const isDone = (): boolean => roles.every((role) => watch.side(role).report !== undefined);
     try {
-      const end = await this.#time.run({
-        isDone: () => roles.every((role) => watch.side(role).report !== undefined),
-        check: () => {
-          if (this.#breach !== undefined) throw this.#breach;
-          watch.check();
-        },
-        limitMs: LIMIT_MS,
-        limitSteps: LIMIT_STEPS,
-      });
+      const limits = { limitMs: LIMIT_MS, limitSteps: LIMIT_STEPS };
+      const end = await this.#time.run({ isDone, check, ...limits });
       if (end !== 'done') throw new Breach(`every session ends: ${this.#standing(end)}`);
+      this.#endMs = this.#time.now();
       watch.checkEnd();
+      // What was under way comes to its end, and after that nothing happens any more.
+      const isNever = (): boolean => false;
+      const left = await this.#time.run({ isDone: isNever, check, ...limits });
+      if (left !== 'idle') throw new Breach('no timer is left behind');
+      watch.checkLeftovers();
     } catch (error) {
       this.#breach = error as Error;
     }

@@ -156,7 +156,6 @@ export class Watch {
     const own = source.report;
     const other = destination.report;
     demand(own !== undefined && other !== undefined, 'every session ends');
-    this.#checkLeftovers();
     const isInDoubt = own.error?.code === 'ERR_PAGEFERRY_IN_DOUBT';
     const resumes = plan.source.guestFault !== 'resume';
     if (isCommitted) {
@@ -180,6 +179,12 @@ export class Watch {
       }
     }
     if (plan.kind === 'mild') this.#checkMild(own, other);
+    if (plan.kind === 'stopped') {
+      for (const { error } of [own, other]) {
+        const doubts = error?.code === 'ERR_PAGEFERRY_IN_DOUBT';
+        demand(!doubts, `no doubt without a cause: ${error?.message ?? ''}`);
+      }
+    }
   }
 
   #checkMild(own: MigrationReport, other: MigrationReport): void {
@@ -189,7 +194,8 @@ export class Watch {
     demand(other.outcome === 'completed', `and so does the destination${text}`);
   }
 
-  #checkLeftovers(): void {
+  /** Some time after the end. */
+  checkLeftovers(): void {
     for (const role of ['source', 'destination'] as const) {
       const slots = this.side(role).mirror?.slots;
       demand(slots?.free === slots?.total, `every slot of the ${role} is free at the end`);
