@@ -108,8 +108,8 @@ export const plantedBugs: readonly PlantedBug[] = [
     breach: /no unbounded queue/,
     change: {
       file: 'steering.js',
-      from: 'this.options.peerTimeoutMs / PINGS_PER_TIMEOUT',
-      to: '0.1',
+      from: 'if (canTell && !this.#isTelling)',
+      to: 'if (canTell)',
     },
   },
 ];

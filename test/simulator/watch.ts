@@ -25,8 +25,11 @@ export interface WatchedSide {
 
 /** Alarms of both sides together: waits, heartbeats, frames on their way. */
 const ALARMS_MAX = 3000;
-/** Messages that one side has sealed and the other has not opened: chunks, holds, last words. */
-const MESSAGES_MAX = 48;
+/**
+ * Messages that one side has sealed and the other has not opened: an answer or a hold, the device
+ * state with its begin and end, last words.
+ */
+const MESSAGES_MAX = 12;
 /** Frames that lie in the lanes' queues, beyond what slots bound. */
 const QUEUED_BYTES_MAX = 8 * 1024 * 1024;
 
