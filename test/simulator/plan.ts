@@ -253,3 +253,24 @@ export function quietPlan(seed: number, incidents: readonly Incident[]): Plan {
     incidents,
   };
 }
+
+/** Enough for lanes to come back after a mild incident. */
+const PATIENT_MS = 1000;
+
+/** Whether nothing in the plan can keep the sides from telling each other how it ended. */
+export function hasNoCauseOfDoubt(plan: Plan): boolean {
+  if (plan.kind === 'mild' || plan.kind === 'stopped') return true;
+  const { isEverything, lostOnce } = plan.network.frames;
+  if (isEverything || lostOnce !== undefined) return false;
+  const isHarmless = plan.incidents.every((incident) => {
+    if (incident.act === 'part' || incident.act === 'stall') return incident.forMs <= MILD_MS;
+    return incident.act !== 'die';
+  });
+  return isHarmless && [plan.source, plan.destination].every(tellsInTime);
+}
+
+function tellsInTime(side: SidePlan): boolean {
+  const { diskFaults, peerTimeoutMs, reconnectTimeoutMs } = side;
+  const decides = !diskFaults.includes('aborted') && !diskFaults.includes('committed');
+  return decides && peerTimeoutMs >= PATIENT_MS && reconnectTimeoutMs >= PATIENT_MS;
+}

@@ -8,6 +8,7 @@ import type { SimGuest } from './guest.js';
 import type { SimMirror } from './mirror.js';
 import type { SimNetwork } from './network.js';
 import type { Plan } from './plan.js';
+import { hasNoCauseOfDoubt } from './plan.js';
 import type { VirtualTime } from './time.js';
 
 export class Breach extends Error {}
@@ -182,7 +183,7 @@ export class Watch {
       }
     }
     if (plan.kind === 'mild') this.#checkMild(own, other);
-    if (plan.kind === 'stopped') {
+    if (hasNoCauseOfDoubt(plan)) {
       for (const { error } of [own, other]) {
         const doubts = error?.code === 'ERR_PAGEFERRY_IN_DOUBT';
         demand(!doubts, `no doubt without a cause: ${error?.message ?? ''}`);
