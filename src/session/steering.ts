@@ -158,7 +158,8 @@ export class Steering {
     }
     this.#isTelling = false;
     // It has changed meanwhile.
-    if (this.control.isPaused !== isPaused && core.life.failure === undefined) void this.#tell(core);
+    const isStale = this.control.isPaused !== isPaused && core.life.failure === undefined;
+    if (isStale) void this.#tell(core);
   }
 }
 

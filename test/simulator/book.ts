@@ -40,7 +40,10 @@ export class MirrorBook {
   constructor(private readonly fault: MirrorFault | undefined) {}
 
   get messages(): { readonly sealed: number; readonly opened: number } {
-    return { sealed: this.#counters.get(abi.PF_CLASS_MESSAGE * 100) ?? 0, opened: this.#messagesOpened };
+    return {
+      sealed: this.#counters.get(abi.PF_CLASS_MESSAGE * 100) ?? 0,
+      opened: this.#messagesOpened,
+    };
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 /**
- * Bugs that are planted to see whether the simulator finds them: in the helper's rules, or in a copy
- * of the session's compiled code, in which one piece of text is replaced. Where the text is not
- * there any more the bug has to be planted anew, and a test says so.
+ * Bugs that are planted to see whether the simulator finds them: in the helper's rules, or in a
+ * copy of the session's compiled code, in which one piece of text is replaced. Where the text is
+ * not there any more the bug has to be planted anew, and a test says so.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -135,7 +135,10 @@ export async function plant(bug: PlantedBug, directory: string): Promise<Subject
   if (text.split(change.from).length !== 2) {
     throw new Error(`${change.file} does not have "${change.from}" once: plant the bug anew`);
   }
-  writeFileSync(file, text.replace(change.from, () => change.to));
+  writeFileSync(
+    file,
+    text.replace(change.from, () => change.to),
+  );
   const load = async (name: string): Promise<SessionCode> =>
     (await import(pathToFileURL(join(source, 'session', name)).href)) as SessionCode;
   const { runSourceWith } = await load('source.js');

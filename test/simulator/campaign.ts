@@ -30,22 +30,23 @@ export interface Tally {
 }
 
 const usage = process.resourceUsage();
+const kept = {
+  emitWarning: process.emitWarning.bind(process),
+  resourceUsage: process.resourceUsage.bind(process),
+};
 
 /**
  * Without what costs more than the session does: stacks of errors that nobody reads, and what the
  * system has to say about the memory of this process for every report.
  */
 async function quietly<Value>(run: () => Promise<Value>): Promise<Value> {
-  const { emitWarning, resourceUsage } = process;
   const { stackTraceLimit } = Error;
-  process.emitWarning = () => undefined;
-  process.resourceUsage = () => usage;
+  Object.assign(process, { emitWarning: () => undefined, resourceUsage: () => usage });
   Error.stackTraceLimit = 0;
   try {
     return await run();
   } finally {
-    process.emitWarning = emitWarning;
-    process.resourceUsage = resourceUsage;
+    Object.assign(process, kept);
     Error.stackTraceLimit = stackTraceLimit;
   }
 }

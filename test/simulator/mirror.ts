@@ -1,7 +1,7 @@
 /**
  * A simulated mirror: the helper's rules on states, counters, epochs, tokens and pages, as
- * docs/record-format.md has them, and the time that its vCPUs take. It tells a watcher what it does,
- * and can be given a fault of its own.
+ * docs/record-format.md has them, and the time that its vCPUs take. It tells a watcher what it
+ * does, and can be given a fault of its own.
  */
 import { HelperError, MirrorError } from '../../src/errors.js';
 import type { RamBlock } from '../../src/guest/contract.js';
@@ -23,6 +23,16 @@ const kinds = {
   'device-state': abi.PF_KIND_DEVICE_STATE,
   lane: abi.PF_KIND_LANE,
 } as const;
+
+function asSimulated(pages: NativePageSet): FakePageSet {
+  if (pages instanceof FakePageSet) return pages;
+  throw new Error('a simulated mirror takes simulated page sets');
+}
+
+function memoryOf({ memory }: RamBlock): SimMemory {
+  if (memory instanceof SimMemory) return memory;
+  throw new Error('a simulated mirror takes simulated memory');
+}
 
 const noSession = new Uint8Array(16);
 
@@ -145,7 +155,7 @@ export class SimMirror implements contract.Mirror {
     { epoch, dataPagesMax }: contract.ExportParameters,
   ): Promise<contract.ExportedRecord | undefined> {
     const most = Math.min(dataPagesMax ?? Infinity, this.options.recordPages);
-    const taken = (pages as FakePageSet).take(most);
+    const taken = asSimulated(pages).take(most);
     if (taken.length === 0) return undefined;
     const stream = this.#nextVcpu;
     this.#nextVcpu = (this.#nextVcpu + 1) % this.options.vcpus;
@@ -187,7 +197,10 @@ export class SimMirror implements contract.Mirror {
     return { ...record, outcome: 'imported' };
   }
 
-  async sealMessage(kind: contract.MessageKind, plain: Uint8Array): Promise<contract.SealedMessage> {
+  async sealMessage(
+    kind: contract.MessageKind,
+    plain: Uint8Array,
+  ): Promise<contract.SealedMessage> {
     await this.#work(0);
     return this.#seal(kinds[kind], 0, 0, plain);
   }
@@ -236,7 +249,7 @@ export class SimMirror implements contract.Mirror {
     const digest = Buffer.alloc(32);
     for (const [index, block] of blocks.entries()) {
       const first = block.ramAddr / abi.PF_PAGE_BYTES;
-      const { words } = block.memory as SimMemory;
+      const { words } = memoryOf(block);
       let sum = (this.#key ?? 0) + index;
       for (let page = 0; page < block.bytes / abi.PF_PAGE_BYTES; page += 1) {
         sum = Math.imul(sum ^ (words[first + page] ?? 0), 0x01000193);
@@ -260,9 +273,9 @@ export class SimMirror implements contract.Mirror {
     return Promise.resolve();
   }
 
-  /** A command on one vCPU; they take their turns. Rejects when the mirror is not there any more. */
+  /** A command on one vCPU; they take their turns. Rejects when the mirror is there no more. */
   async #work(vcpu: number): Promise<void> {
-    if (this.#isClosed) throw new Error('a command for a mirror that is closed');
+    this.#demandOpen();
     const { slowMs } = this.options;
     if (slowMs > 0) {
       const tookMs = (this.random.below(16) / 16) * slowMs;
@@ -271,7 +284,11 @@ export class SimMirror implements contract.Mirror {
       await this.time.sleep(untilMs - this.time.now());
     }
     if (this.#death !== undefined) throw this.#death;
-    if (this.#isClosed) throw new Error('the mirror was closed during a command');
+    this.#demandOpen();
+  }
+
+  #demandOpen(): void {
+    if (this.#isClosed) throw new Error('the simulated mirror is closed');
   }
 
   #lawful<Value>(step: () => Value): Value {
@@ -327,9 +344,9 @@ export class SimMirror implements contract.Mirror {
   }
 
   #memoryOf(page: number): SimMemory {
-    for (const { ramAddr, bytes, memory } of this.#blocks.values()) {
-      const at = page * abi.PF_PAGE_BYTES - ramAddr;
-      if (at >= 0 && at < bytes && memory instanceof SimMemory) return memory;
+    for (const block of this.#blocks.values()) {
+      const at = page * abi.PF_PAGE_BYTES - block.ramAddr;
+      if (at >= 0 && at < block.bytes) return memoryOf(block);
     }
     throw refuse(abi.PF_STATUS_BLOCK);
   }

@@ -43,8 +43,8 @@ export interface NetworkWatch {
   arrived(lane: number, toListener: boolean, bytes: number): void;
 }
 
-/** Frames in the clear count as so much: their sizes tell the time and the memory of this process. */
-const CLEAR_BYTES = 64;
+/** Frames other than pages count as so much, whatever they say and however they say it. */
+const SMALL_BYTES = 64;
 /** The part of a record that is changed: its header and the size of its tag. */
 const CHANGED_BYTES = 96;
 const FRAME_MEMORY = 8;
@@ -110,7 +110,7 @@ class SimLink implements Link {
   #pump(): void {
     const { linkBytes } = this.network.options;
     while (this.#waiting.length > 0 && this.#held < linkBytes) {
-      const sending = this.#waiting.shift() as Sending;
+      const sending = this.#waiting.shift()!;
       queueMicrotask(sending.taken);
       this.#launch(sending.frame);
     }
@@ -147,7 +147,8 @@ class SimLink implements Link {
 
   #carry(frame: Buffer): void {
     this.#held += frame.length;
-    const bytes = isSealed(frame) && frame[OFFSET_pf_record_header_kind] === PF_KIND_PAGES ? frame.length : CLEAR_BYTES;
+    const kind = isSealed(frame) ? frame[OFFSET_pf_record_header_kind] : undefined;
+    const bytes = kind === PF_KIND_PAGES ? frame.length : SMALL_BYTES;
     this.#arrive(bytes, () => {
       this.network.watch.arrived(this.pair.number, this.toListener, bytes);
       this.#target.arrive(frame);

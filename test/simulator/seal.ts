@@ -1,7 +1,7 @@
 /**
- * Records of the simulator: the real header's fields at their real places, a body in the clear, and
- * a keyed checksum for a tag. It finds every change and every wrong key, which is all that a session
- * relies on; what seals for real is tested elsewhere.
+ * Records of the simulator: the real header's fields at their real places, a body in the clear,
+ * and a keyed checksum for a tag. It finds every change and every wrong key, which is all that a
+ * session relies on; what seals for real is tested elsewhere.
  */
 import * as abi from '../../src/native/abi.generated.js';
 

@@ -18,11 +18,12 @@ import type {
 } from '../../src/session/types.js';
 import { Random } from '../support/random.js';
 import { FakePageSet } from '../support/session/fake-guest.js';
+import { Acts } from './acts.js';
 import type { MirrorFault } from './book.js';
 import { SimGuest } from './guest.js';
 import { SimMirror } from './mirror.js';
 import { SimNetwork } from './network.js';
-import type { DiskFault, Incident, Plan } from './plan.js';
+import type { DiskFault, Plan } from './plan.js';
 import { VirtualTime } from './time.js';
 import { Breach, Watch } from './watch.js';
 
@@ -69,7 +70,7 @@ class SimSession {
   readonly #secret: Uint8Array;
   readonly #stops: Record<Role, AbortController>;
   readonly #controls: Record<Role, SessionControl>;
-  #setLanes: ((count: number) => void) | undefined;
+  readonly #acts: Acts;
   readonly #hasStarted = new Set<Role>();
   #breach: Error | undefined;
   #endMs: number | undefined;
@@ -85,13 +86,23 @@ class SimSession {
     this.#secret = this.#random.bytes(32);
     this.#stops = { source: new AbortController(), destination: new AbortController() };
     this.#controls = { source: new code.SessionControl(), destination: new code.SessionControl() };
+    this.#acts = new Acts({
+      time: this.#time,
+      network: this.#network,
+      watch: this.#watch,
+      stops: this.#stops,
+      controls: this.#controls,
+      fail: (error) => {
+        this.#breach ??= error;
+      },
+    });
   }
 
   async run(): Promise<Run> {
     const watch = this.#watch;
     this.#guarded(() => {
       for (const incident of this.plan.incidents) {
-        if (incident.when.state === undefined) this.#schedule(incident);
+        if (incident.when.state === undefined) this.#acts.schedule(incident);
       }
     });
     this.#start(this.plan.listener);
@@ -244,7 +255,7 @@ class SimSession {
       return { mode: 'listen', listen: (onLane) => network.listen(onLane) };
     }
     const onLanes = (setLanes: (count: number) => void): void => {
-      this.#setLanes = setLanes;
+      this.#acts.setLanes = setLanes;
     };
     const dial = network.dial.bind(network);
     return { mode: 'dial', lanes: this.plan.lanes, address: 'sim://listener', dial, onLanes };
@@ -313,78 +324,7 @@ class SimSession {
     if (!isFirst) return;
     for (const incident of this.plan.incidents) {
       const { when } = incident;
-      if (when.state === state && when.role === role) this.#schedule(incident);
-    }
-  }
-
-  #schedule(incident: Incident): void {
-    const { afterMs, state } = incident.when;
-    const happen = (): void => {
-      this.#watch.note(incident.act);
-      this.#happen(incident);
-    };
-    // At once means inside the very step that made the state.
-    if (afterMs === 0 && state !== undefined) happen();
-    else this.#time.after(afterMs, happen);
-  }
-
-  #happen(incident: Incident): void {
-    const network = this.#network;
-    switch (incident.act) {
-      case 'cut':
-        network.cut(incident.which);
-        return;
-      case 'stall':
-        network.stall(incident.which, incident.forMs);
-        return;
-      case 'part':
-        network.part(incident.forMs, incident.isSilent);
-        return;
-      case 'stop':
-        if (incident.by === 'signal') this.#stops[incident.role].abort();
-        else this.#cancel(incident.role);
-        return;
-      case 'die':
-        this.#watch.side(incident.role).mirror?.die();
-        return;
-      case 'hold':
-        this.#steer(() => this.#controls.source.pause());
-        this.#time.after(incident.forMs, () => {
-          this.#steer(() => this.#controls.source.resume());
-        });
-        return;
-      case 'limit':
-        this.#steer(() =>
-          this.#controls.source.set({ maxBandwidthBytesPerSecond: incident.bytesPerSecond }),
-        );
-        return;
-      case 'lanes':
-        this.#setLanes?.(incident.count);
-        return;
-    }
-  }
-
-  /** Somebody who is told that there is no session yet tries again. */
-  #cancel(role: Role): void {
-    this.#steer(() => {
-      try {
-        this.#controls[role].cancel();
-      } catch (error) {
-        if ((error as { code?: string }).code !== 'ERR_PAGEFERRY_CONTROL_EARLY') throw error;
-        this.#time.after(1, () => {
-          this.#cancel(role);
-        });
-      }
-    });
-  }
-
-  /** A user's wish that comes too early or too late is refused, typed; that is all. */
-  #steer(wish: () => unknown): void {
-    try {
-      wish();
-    } catch (error) {
-      const code = (error as { code?: string }).code ?? '';
-      if (!code.startsWith('ERR_PAGEFERRY_CONTROL')) this.#breach ??= error as Error;
+      if (when.state === state && when.role === role) this.#acts.schedule(incident);
     }
   }
 

@@ -33,7 +33,7 @@ export class SimSlots implements SlotPool {
       this.#free.push(index);
       this.#serve();
     };
-    return { index, buffer: this.#buffers[index] as Uint8Array, release };
+    return { index, buffer: this.#buffers[index]!, release };
   }
 
   acquire(signal?: AbortSignal): Promise<Slot> {

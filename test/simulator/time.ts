@@ -76,29 +76,34 @@ export class VirtualTime implements Clock {
       // A tick comes when no promise has anything left to do, and is asked for out of one: two
       // ticks in a row would leave none of them time.
       const next = (): void => {
-        process.nextTick(step);
+        process.nextTick(tick);
       };
-      const step = (): void => {
+      const tick = (): void => {
         try {
           check();
-          if (isDone()) return void resolve('done');
-          const alarm = this.#pop();
-          if (alarm === undefined) return void resolve('idle');
-          if (alarm.atTick > limitMs * TICKS_PER_MS || this.#steps >= limitSteps) return void resolve('late');
-          this.#tick = alarm.atTick;
-          this.#steps += 1;
-          const { run } = alarm;
-          alarm.run = undefined;
-          this.#pending -= 1;
-          run?.();
+          const end = isDone() ? 'done' : this.#step(limitMs, limitSteps);
+          if (end === undefined) queueMicrotask(next);
+          else resolve(end);
         } catch (error) {
-          reject(error as Error);
-          return;
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
-        queueMicrotask(next);
       };
       queueMicrotask(next);
     });
+  }
+
+  /** Runs the next alarm; gives the reason where there is none to run. */
+  #step(limitMs: number, limitSteps: number): RunEnd | undefined {
+    const alarm = this.#pop();
+    if (alarm === undefined) return 'idle';
+    if (alarm.atTick > limitMs * TICKS_PER_MS || this.#steps >= limitSteps) return 'late';
+    this.#tick = alarm.atTick;
+    this.#steps += 1;
+    const { run } = alarm;
+    alarm.run = undefined;
+    this.#pending -= 1;
+    run?.();
+    return undefined;
   }
 
   #set(ticks: number, run: () => void): Alarm {
@@ -114,7 +119,7 @@ export class VirtualTime implements Clock {
     let at = heap.length;
     while (at > 0) {
       const above = (at - 1) >> 1;
-      const parent = heap[above] as Alarm;
+      const parent = heap[above]!;
       if (isBefore(parent, alarm)) break;
       heap[at] = parent;
       at = above;
@@ -142,7 +147,7 @@ export class VirtualTime implements Clock {
       const right = heap[below + 1];
       if (left === undefined) break;
       if (right !== undefined && isBefore(right, left)) below += 1;
-      const child = heap[below] as Alarm;
+      const child = heap[below]!;
       if (isBefore(alarm, child)) break;
       heap[at] = child;
       at = below;

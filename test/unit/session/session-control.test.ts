@@ -103,10 +103,10 @@ describe('a session that is steered', () => {
         control.pause();
         proxies[0]?.cutAll(1_500);
         const source = world.mirrors[1]!;
-        const { sealMessage } = source;
+        const sealMessage = source.sealMessage.bind(source);
         source.sealMessage = (...message) => {
           sealed += message[0] === 'control' ? 1 : 0;
-          return sealMessage.apply(source, message);
+          return sealMessage(...message);
         };
       },
     );

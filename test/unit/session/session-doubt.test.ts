@@ -152,13 +152,13 @@ describe('a session that breaks', () => {
           const [, mirror] = world.mirrors;
           assert.ok(mirror !== undefined);
           // The next message that the source seals is COMMIT.
-          const { sealMessage } = mirror;
+          const sealMessage = mirror.sealMessage.bind(mirror);
           mirror.sealMessage = async (...message) => {
             mirror.sealMessage = sealMessage;
             holder.pair?.[role].abort.abort();
             // Long enough for the destination's wish to come here.
             await new Promise((resolve) => setTimeout(resolve, 100));
-            return sealMessage.apply(mirror, message);
+            return sealMessage(...message);
           };
         },
       });
