@@ -99,10 +99,16 @@ describe('a session that breaks', () => {
     }
   }
 
-  /** Cuts everything for `downMs` when the destination is READY. */
-  async function cutAtReady(downMs: number, limits: Record<Role, number>): Promise<Pair> {
+  /** Cuts everything for `downMs` when the destination is READY, or in another state. */
+  async function cutAtReady(
+    downMs: number,
+    limits: Record<Role, number>,
+    world: FakeWorld = fakeWorld(),
+    state: SessionState = 'ready',
+  ): Promise<Pair> {
     const holder: { proxy?: FaultProxy } = {};
     return start({
+      world,
       address: 'tcp://127.0.0.1:0',
       via: async (port) => {
         holder.proxy = await FaultProxy.start(port, {}, new Random(1));
@@ -112,7 +118,7 @@ describe('a session that breaks', () => {
       source: { reconnectTimeoutMs: limits.source },
       destination: { reconnectTimeoutMs: limits.destination },
       onEvent: (role, event) => {
-        if (role !== 'destination' || event.type !== 'state' || event.state !== 'ready') return;
+        if (role !== 'destination' || event.type !== 'state' || event.state !== state) return;
         holder.proxy?.cutAll(downMs);
       },
     });
@@ -139,6 +145,17 @@ describe('a session that breaks', () => {
     const { source, destination } = await finish(pair);
     assert.equal(source.outcome, 'completed');
     assert.equal(destination.guest.state, 'running');
+  });
+
+  it('after COMMIT tells its answer, though the guest does not resume and lanes are lost', async () => {
+    const world = fakeWorld({ bytes: 8 << 20 }, { failResume: true });
+    const patient = { source: 20_000, destination: 20_000 };
+    const pair = await cutAtReady(300, patient, world, 'committed');
+    const { source, destination } = await finish(pair);
+    assert.equal(source.outcome, 'completed', source.error?.message);
+    assert.equal(source.guest.state, 'paused');
+    assert.match(destination.error?.message ?? '', /no resume today/);
+    assert.deepEqual(pair.destination.decisions, ['committed']);
   });
 
   for (const role of ['source', 'destination'] as const) {
