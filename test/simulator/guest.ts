@@ -13,7 +13,7 @@ import type {
   RamBlock,
   SelfCheck,
 } from '../../src/guest/contract.js';
-import type { NativeMemory } from '../../src/native/addon.js';
+import type { NativeMemory, NativeRun } from '../../src/native/addon.js';
 import { PF_PAGE_BYTES } from '../../src/native/abi.generated.js';
 import type { Random } from '../support/random.js';
 import type { VirtualTime } from './time.js';
@@ -48,6 +48,10 @@ export class SimMemory implements NativeMemory {
   read = refused;
   write = refused;
   prefault = refused;
+  filledPieces(): NativeRun[] {
+    return [];
+  }
+
   allocatedBytes = refused;
   hugeBytes = refused;
 
