@@ -161,7 +161,7 @@ class TlsDoor {
     }
     clearTimeout(visitor.timer);
     this.#visitors.delete(visitor.raw);
-    this.#onLane(this.#open(socket, visitor.remote));
+    this.#onLane(this.#open(socket, visitor));
   }
 
   #problemOf(socket: TLSSocket): Error | undefined {
@@ -190,7 +190,7 @@ class TlsDoor {
       : unauthenticated('accept', "the peer's certificate has another name", wrong);
   }
 
-  #open(secure: TLSSocket, remote: string): Lane {
+  #open(secure: TLSSocket, { raw, remote }: Visitor): Lane {
     const { maxFrameBytes, signal } = this.#options;
     const reader = new FrameReader(maxFrameBytes, tlsReadAheadBytes);
     const { ssl } = secure as TlsInside;
@@ -199,6 +199,9 @@ class TlsDoor {
       // Whoever owns the handle frees what OpenSSL has; the emptied socket must not.
       (direct as TlsInside).ssl = ssl;
       (secure as TlsInside).ssl = null;
+      // The system's handle holds the raw socket, and nothing below holds the TLS handle: without
+      // this, a lane nobody keeps would be collected while bytes still come for it.
+      raw.once('close', () => direct.destroy());
     }
     const socket = direct ?? secure;
     socket.allowHalfOpen = true;

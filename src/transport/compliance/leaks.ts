@@ -20,8 +20,8 @@ function handles(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind.endsWith('Wrap')).length;
 }
 
-/** Bytes of live objects and of buffers outside the heap. */
-async function liveBytes(): Promise<number> {
+/** Frees what nothing holds any more, native memory included. */
+export async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   // What native objects hold is freed some turns after they were found to be garbage.
@@ -29,6 +29,11 @@ async function liveBytes(): Promise<number> {
     collect();
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Bytes of live objects and of buffers outside the heap. */
+async function liveBytes(): Promise<number> {
+  await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
