@@ -49,7 +49,7 @@ describe('the demo over each transport, engine kvm', function () {
     for (let run = 1; run <= runs; run += 1) {
       const report = await demo(transport);
       assertVerified(report, scheme);
-      if (runs > 1) console.log(`      ${scheme} ${run}: ${figuresOf(report)}`);
+      if (runs > 1) console.error(`      ${scheme} ${run}: ${figuresOf(report)}`);
     }
   }
 

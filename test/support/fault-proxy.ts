@@ -1,7 +1,7 @@
 /**
- * A proxy of TCP or local sockets that does to connections what networks do: cuts them (with a reset), refuses new
- * ones for a while, delays, stalls, half-closes and flips bytes. Every fault is counted, so that a
- * test can tell whether it happened at all.
+ * A proxy of TCP or local sockets that does to connections what networks do: cuts them (with a
+ * reset), refuses new ones for a while, delays, stalls, half-closes and flips bytes. Every fault is
+ * counted, so that a test can tell whether it happened at all.
  */
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
