@@ -1,22 +1,23 @@
 /**
- * What: how fast a lane hands on what it is given, while it has something to hand on. What counts
- * most is lately: each frame weighs less with every one after it. A frame that is not handed on
- * slows the estimate while it waits, so a lane that stands still is known for it before it is lost.
- * Pure.
+ * What: how fast a lane hands on what it is given. The estimate is the best of its last frames: a
+ * pause of this process or of the peer makes one frame slow, a slow line makes all of them slow.
+ * While a frame waits for longer than that, its wait counts, so a lane that stands still is known
+ * for it before it is lost. Pure.
  */
 
 /** Smaller frames cost a lane time, not bytes: they would make a rate of none. */
 const measuredBytesMin = 64 * 1024;
-/** What a frame keeps of its weight with the next one: about the last ten count. */
-const keep = 0.9;
+/** Frames that count; fewer say nothing yet. */
+const framesCounted = 4;
 /** An estimate is forgotten when nothing was handed on for so long: the line may be another now. */
-const forgetMs = 2000;
+const forgetMs = 1000;
 /** The clock's own grain: nothing takes less. */
 const leastMs = 0.01;
 
 export class DrainRate {
-  #bytes = 0;
-  #ms = 0;
+  /** Bytes per millisecond of the last frames, the latest last. */
+  #rates: number[] = [];
+  #lastBytes = 0;
   /** While there is something to hand on: since when, or when it got on last. */
   #sinceMs: number | undefined;
   #measuredAtMs = -Infinity;
@@ -38,17 +39,18 @@ export class DrainRate {
     this.#busyMs += tookMs;
     this.#sinceMs = isIdle ? undefined : nowMs;
     if (bytes < measuredBytesMin) return;
-    this.#bytes = this.#bytes * keep + bytes;
-    this.#ms = this.#ms * keep + Math.max(tookMs, leastMs);
+    this.#rates = [...this.#rates.slice(1 - framesCounted), bytes / Math.max(tookMs, leastMs)];
+    this.#lastBytes = bytes;
     this.#measuredAtMs = nowMs;
   }
 
   /** Undefined: not known. */
   bytesPerMs(nowMs: number): number | undefined {
-    if (this.#bytes === 0) return undefined;
+    if (this.#rates.length < framesCounted) return undefined;
     const isIdle = this.#sinceMs === undefined;
     if (isIdle && nowMs - this.#measuredAtMs > forgetMs) return undefined;
-    return this.#bytes / (this.#ms + this.#waitingMs(nowMs));
+    const waiting = this.#lastBytes / Math.max(this.#waitingMs(nowMs), leastMs);
+    return Math.min(Math.max(...this.#rates), waiting);
   }
 
   #waitingMs(nowMs: number): number {

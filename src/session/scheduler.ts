@@ -11,16 +11,18 @@ export interface Schedulable {
 }
 
 /**
- * Lanes whose estimates differ by less are taken for equal: rates measured over a few frames differ
- * by as much, and lanes that share the frames carry more than one that only looks faster.
+ * Lanes whose estimates differ by less are taken for equal: a few milliseconds are nothing to a
+ * session and much to a rate measured over a few frames, and a lane that once looked slow would get
+ * nothing more to show that it is not.
  */
+const equalWithinMs = 5;
 const equalWithin = 1.25;
 
 /**
  * The open lane that will have handed on a frame of `bytes` first, by what is queued on it and how
- * fast it drains; among equals the one that was given least so far, so that idle lanes take turns.
- * A lane whose rate is not known is taken for as fast as the fastest: it gets a frame, and is known
- * then. Undefined when none is open.
+ * fast it drains; among equals the one with the fewest queued bytes, then the one that was given
+ * least so far, so that idle lanes take turns. A lane whose rate is not known is taken for as fast
+ * as the fastest: it gets a frame, and is known then. Undefined when none is open.
  */
 export function pickLane<Lane extends Schedulable>(
   lanes: Iterable<Lane>,
@@ -34,11 +36,14 @@ export function pickLane<Lane extends Schedulable>(
     const rate = rates[index] ?? (fastest > 0 ? fastest : 1);
     return (queuedBytes + bytes) / rate;
   });
-  const soonMs = Math.min(...drainMs) * equalWithin;
+  const firstMs = Math.min(...drainMs);
+  const soonMs = fastest > 0 ? Math.max(firstMs * equalWithin, firstMs + equalWithinMs) : Infinity;
   let best: Lane | undefined;
   for (const [index, lane] of open.entries()) {
     if ((drainMs[index] ?? Infinity) > soonMs) continue;
-    if (best === undefined || lane.givenBytes < best.givenBytes) best = lane;
+    if (best === undefined || lane.queuedBytes < best.queuedBytes) best = lane;
+    else if (lane.queuedBytes === best.queuedBytes && lane.givenBytes < best.givenBytes)
+      best = lane;
   }
   return best;
 }

@@ -6,7 +6,7 @@
  * than write() === false), and HTTP/2 takes them as far as the peer's window reaches; what comes is
  * read only as far as the lane reads, so the window is given back no sooner.
  *
- * Writing copies (message-copies.ts): grpc-js serializes when it is a message's turn, long after the
+ * Writing copies (message-copies.ts): grpc-js serializes at a message's turn, long after the
  * lane would have its memory back. Waiting for that instead costs more: nothing would be queued.
  */
 import { Duplex } from 'node:stream';
