@@ -21,6 +21,7 @@ import {
   formatHostPort,
   keepAliveDelayMs,
   laneError,
+  tooMany,
   withReader,
 } from '../../src/transport/base/index.js';
 import type { HostPort, TlsCredentials } from '../../src/transport/base/index.js';
@@ -76,13 +77,14 @@ class TlsDoor {
   visit(raw: Socket): void {
     // Each way a connection ends is told once, by `close`.
     raw.on('error', () => undefined);
+    const { remoteAddress: host = 'unknown', remotePort: port = 0 } = raw;
+    const remote = formatHostPort('tls', { host, port });
     if (this.#connections >= connectionLimit) {
       raw.destroy();
+      this.#options.onRefused?.(remote, tooMany(connectionLimit, 'connections'));
       return;
     }
     this.#connections += 1;
-    const { remoteAddress: host = 'unknown', remotePort: port = 0 } = raw;
-    const remote = formatHostPort('tls', { host, port });
     const timer = setTimeout(() => {
       this.#refuse(raw, tooSlow());
     }, handshakeLimitMs);
@@ -93,7 +95,7 @@ class TlsDoor {
     });
     const [oldest] = this.#visitors.keys();
     if (this.#visitors.size > visitorsMax && oldest !== undefined) {
-      this.#refuse(oldest, tooMany());
+      this.#refuse(oldest, tooMany(visitorsMax, 'handshakes'));
     }
     this.#credentials.current().then(
       (context) => {
@@ -229,11 +231,6 @@ class TlsDoor {
 function tooSlow(): Error {
   const message = `the peer did not finish the handshake within ${handshakeLimitMs} ms`;
   return laneError('TIMEOUT', message, { phase: 'accept', retryable: true });
-}
-
-function tooMany(): Error {
-  const message = `more than ${visitorsMax} handshakes at once`;
-  return laneError('RESOURCES', message, { phase: 'accept', retryable: true });
 }
 
 function leftEarly(): Error {
