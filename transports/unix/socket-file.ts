@@ -4,11 +4,11 @@
  *
  * A socket is bound in a directory of its own that nobody else may enter, gets its mode there, and
  * is then linked to its place: nobody can connect before the mode is right, and a link never
- * replaces what is there. A stale socket is moved into that directory first and looked at again
+ * replaces what is there. A stale socket is claimed by a second name first and looked at again
  * there, so that one that was put in its place meanwhile is not lost.
  */
 import { lstatSync, rmSync, unlinkSync } from 'node:fs';
-import { chmod, link, lstat, mkdtemp, rename, stat } from 'node:fs/promises';
+import { chmod, link, lstat, mkdtemp, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 
@@ -17,6 +17,10 @@ import { socketPathBytesMax } from './address.js';
 import type { UnixAddress } from './address.js';
 
 const workshopPrefix = '.pf';
+/** As long as a workshop's name with the socket in it, so that the same directories will do. */
+const claimDigits = 8;
+/** Taking a stale socket away takes a few system calls: a claim this old is a dead process's. */
+const claimLimitMs = 10_000;
 const permissionsMask = 0o777;
 const othersWrite = 0o022;
 const sticky = 0o1000;
@@ -171,13 +175,39 @@ export class SocketFile {
       throw forbidden('listen', this.#at, `the socket there belongs to user ${found.uid}`);
     }
     if (await isAlive(path)) throw this.#inUse('somebody listens there');
-    const aside = join(this.#workshop, 'stale');
-    await rename(path, aside);
-    const moved = await lstat(aside, { bigint: true });
-    if (moved.ino === found.ino) return;
-    // Somebody else was as quick: his socket goes back.
-    await link(aside, path);
-    throw this.#inUse('somebody else listens there');
+    const claim = await this.#claim(found.ino);
+    try {
+      // By now it may be another's who was quicker, even with the dead one's number.
+      const claimed = await lstat(claim);
+      if (!claimed.isSocket() || (await isAlive(claim))) {
+        throw this.#inUse('somebody else listens there');
+      }
+      await unlink(path);
+    } finally {
+      await unlink(claim);
+    }
+  }
+
+  /**
+   * Several may find the same dead socket, and whoever removes it by name alone may remove what
+   * another has put there meanwhile. So only who has made a second name of it may, which one can;
+   * nothing takes its place before, since everybody puts his socket where there is none.
+   */
+  async #claim(inode: bigint): Promise<string> {
+    const { path } = this.#at;
+    const digits = inode.toString(36).slice(-claimDigits);
+    const claim = join(dirname(path), `${workshopPrefix}${digits}`);
+    try {
+      await link(path, claim);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+      // Making the name has set the time.
+      const { ctimeMs } = await lstat(claim);
+      if (Date.now() - ctimeMs < claimLimitMs) throw this.#inUse('somebody else takes it over');
+      await unlink(claim);
+      await link(path, claim);
+    }
+    return claim;
   }
 
   #inUse(why: string): Error {
