@@ -122,7 +122,7 @@ describe('a session that breaks', () => {
   });
 
   it('after READY is rolled back on both sides when the lanes come back late', async () => {
-    const pair = await cutAtReady(3_000, { source: 2_000, destination: 20_000 });
+    const pair = await cutAtReady(4_000, { source: 3_000, destination: 30_000 });
     const outcome = await finish(pair);
     assertRolledBack(pair, outcome);
     assert.deepEqual(pair.destination.decisions, ['aborted']);
