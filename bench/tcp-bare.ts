@@ -1,6 +1,7 @@
 /**
  * What: how fast 1 MiB pieces cross TCP on loopback between two processes: over bare sockets of
- * Node (default sockets, `data` events) and over our lanes, received into a ring of fixed buffers.
+ * Node (default sockets, `data` events), the same piece again and again; the same with all of RAM
+ * as it has to cross, from memory into memory; and over our lanes, into a ring of fixed buffers.
  * The receiving process measures, from its first byte to its last.
  *
  * Run it alone with `node dist/bench/tcp-bare.js [--bytes N] [--lanes N] [--runs N] [--json]`.
@@ -15,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { defaultRegistry } from '../src/transport/registry.js';
 import type { FrameSink, Lane } from '../src/transport/contract.js';
 
-export type Pipe = 'bare' | 'lane';
+export type Pipe = 'bare' | 'memory' | 'lane';
 
 export interface PipeOptions {
   readonly pipe: Pipe;
@@ -102,9 +103,12 @@ export function ringSink(meter: Meter, chunkBytes: number): FrameSink {
 async function receive(options: PipeOptions): Promise<void> {
   const meter = new Meter(options.totalBytes, (received) => process.send?.({ received }));
   let address: string;
-  if (options.pipe === 'bare') {
+  if (options.pipe !== 'lane') {
+    const memory = options.pipe === 'memory' ? Buffer.alloc(options.totalBytes, 1) : undefined;
+    let at = 0;
     const server = createServer((socket) => {
       socket.on('data', (chunk) => {
+        at += memory === undefined ? 0 : chunk.copy(memory, at);
         meter.add(chunk.byteLength);
       });
     });
@@ -122,16 +126,19 @@ async function receive(options: PipeOptions): Promise<void> {
   process.send?.({ address });
 }
 
-async function sendBare(address: URL, pieces: number, chunk: Buffer): Promise<() => void> {
+type Piece = (number: number) => Buffer;
+
+async function sendBare(address: URL, pieces: number, pieceOf: Piece): Promise<() => void> {
   const socket: Socket = connect({ host: address.hostname, port: Number(address.port) });
   await once(socket, 'connect');
   for (let piece = 0; piece < pieces; piece += 1) {
-    if (!socket.write(chunk)) await once(socket, 'drain');
+    if (!socket.write(pieceOf(piece))) await once(socket, 'drain');
   }
   return () => socket.destroy();
 }
 
-async function sendLane(address: URL, pieces: number, chunk: Buffer): Promise<() => void> {
+async function sendLane(address: URL, pieces: number, pieceOf: Piece): Promise<() => void> {
+  const chunk = pieceOf(0);
   const transport = await defaultRegistry.forScheme('tcp');
   const lane: Lane = await transport.dial(address, { maxFrameBytes: chunk.byteLength });
   lane.receive(ringSink(new Meter(1, () => undefined), 1));
@@ -155,9 +162,16 @@ export async function measurePipe(options: PipeOptions): Promise<PipeResult> {
   try {
     const { address } = await message<{ address: string }>(child);
     const arrived = message<{ received: Received }>(child);
-    const chunk = Buffer.alloc(chunkBytes, 0x5a);
-    const send = pipe === 'bare' ? sendBare : sendLane;
-    const senders = Array.from({ length: lanes }, () => send(new URL(address), pieces, chunk));
+    const memory = Buffer.alloc(pipe === 'memory' ? exact.totalBytes : chunkBytes, 0x5a);
+    const perLane = pipe === 'memory' ? pieces : 0;
+    const send = pipe === 'lane' ? sendLane : sendBare;
+    const senders = Array.from({ length: lanes }, (_, lane) => {
+      const pieceOf = (piece: number): Buffer => {
+        const first = (lane * perLane + (pipe === 'memory' ? piece : 0)) * chunkBytes;
+        return memory.subarray(first, first + chunkBytes);
+      };
+      return send(new URL(address), pieces, pieceOf);
+    });
     const { received } = await arrived;
     for (const stop of await Promise.all(senders)) stop();
     return {
@@ -196,7 +210,7 @@ async function main(): Promise<void> {
   }
   const results: PipeResult[] = [];
   for (let run = 0; run < Number(values.runs); run += 1) {
-    for (const pipe of ['bare', 'lane'] as const) {
+    for (const pipe of ['bare', 'memory', 'lane'] as const) {
       const shared = { lanes: Number(values.lanes), totalBytes: Number(values.bytes) };
       const result = await measurePipe({ pipe, chunkBytes: 1024 * 1024, ...shared });
       results.push(result);

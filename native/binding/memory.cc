@@ -26,8 +26,8 @@ constexpr uint64_t read_bytes_max = 1ull << 30;
 class PrefaultWorker : public Napi::AsyncWorker
 {
 public:
-    PrefaultWorker(Napi::Env env, Shared memory)
-        : Napi::AsyncWorker(env), memory_(std::move(memory)),
+    PrefaultWorker(Napi::Env env, Shared memory, uint64_t offset, uint64_t bytes)
+        : Napi::AsyncWorker(env), memory_(std::move(memory)), offset_(offset), bytes_(bytes),
           deferred_(Napi::Promise::Deferred::New(env))
     {
     }
@@ -38,7 +38,7 @@ protected:
     void Execute() override
     {
         try {
-            memory_->prefault();
+            memory_->prefault(offset_, bytes_);
         } catch (...) {
             failure_ = std::current_exception();
         }
@@ -54,6 +54,8 @@ protected:
 
 private:
     Shared memory_;
+    uint64_t offset_;
+    uint64_t bytes_;
     Napi::Promise::Deferred deferred_;
     std::exception_ptr failure_;
 };
@@ -72,6 +74,7 @@ public:
                                InstanceMethod<&Self::read>("read"),
                                InstanceMethod<&Self::write>("write"),
                                InstanceMethod<&Self::prefault>("prefault"),
+                               InstanceMethod<&Self::filled_pieces>("filledPieces"),
                                InstanceMethod<&Self::allocated_bytes>("allocatedBytes"),
                                InstanceMethod<&Self::huge_bytes>("hugeBytes"),
                                InstanceMethod<&Self::close>("close"),
@@ -161,10 +164,35 @@ private:
     Napi::Value prefault(Info info)
     {
         return guarded(info.Env(), [&]() -> Napi::Value {
-            auto *worker = new PrefaultWorker(info.Env(), memory());
+            Shared shared = memory();
+            uint64_t offset = 0, bytes = shared->bytes();
+            if (!info[0].IsUndefined()) {
+                bytes = to_unsigned(info[1], "length", shared->bytes());
+                offset = checked(info[0], bytes);
+            }
+            if ((offset | bytes) % PF_PAGE_BYTES != 0)
+                throw InvalidError("offset and length must be multiples of the page size");
+            auto *worker = new PrefaultWorker(info.Env(), shared, offset, bytes);
             Napi::Promise promise = worker->promise();
             worker->Queue();
             return promise;
+        });
+    }
+
+    Napi::Value filled_pieces(Info info)
+    {
+        return guarded(info.Env(), [&]() -> Napi::Value {
+            uint64_t bytes = to_unsigned(info[1], "length", memory()->bytes());
+            uint64_t offset = checked(info[0], bytes);
+            auto most = static_cast<size_t>(to_unsigned(info[2], "runs", UINT32_MAX));
+            Napi::Array out = Napi::Array::New(info.Env());
+            for (const Run &run : memory()->filled_pieces(offset, bytes, most)) {
+                Napi::Object each = Napi::Object::New(info.Env());
+                each["first"] = number(info, run.first);
+                each["count"] = number(info, run.count);
+                out[out.Length()] = each;
+            }
+            return out;
         });
     }
 

@@ -28,7 +28,8 @@ struct export
     uint32_t used_codec;
     uint32_t encoded_bytes;
     uint32_t sealed_bytes;
-    uint8_t *text; /* what to seal: in vcpu->plain or vcpu->encoded */
+    uint8_t *text;     /* what to seal: in vcpu->plain or vcpu->encoded */
+    bool gathers_late; /* the pages are fetched by seal(), not by encode() */
 };
 
 static uint32_t read_request(struct pf_call *call, struct export *export)
@@ -147,11 +148,9 @@ static void scan(struct pf_call *call, struct export *export)
     }
 }
 
-static void gather(struct pf_vcpu *vcpu, uint32_t pages)
+static void gather(const struct pf_vcpu *vcpu, uint32_t first, uint32_t pages, uint8_t *to)
 {
-    uint8_t *to = vcpu->plain + PF_TEXT_OFFSET;
-
-    for (uint32_t i = 0; i < pages; i++, to += PF_PAGE_BYTES)
+    for (uint32_t i = first; i < first + pages; i++, to += PF_PAGE_BYTES)
         pf_copy(to, vcpu->pages[i], PF_PAGE_BYTES);
 }
 
@@ -186,7 +185,9 @@ static void encode(struct pf_call *call, struct export *export)
     export->used_codec = PF_CODEC_NONE;
     export->encoded_bytes = plain_bytes;
     export->text = vcpu->plain + PF_TEXT_OFFSET;
-    gather(vcpu, export->data_pages);
+    export->gathers_late = export->codec == PF_CODEC_NONE && export->granule == 0;
+    if (!export->gathers_late)
+        gather(vcpu, 0, export->data_pages, export->text);
     if (export->codec != PF_CODEC_NONE && plain_bytes > 0)
         encoded = pf_codec_encode(vcpu, export->codec, export->level, plain_bytes);
     if (encoded > 0) {
@@ -216,7 +217,10 @@ static void make_header(struct pf_call *call, const struct export *export, uint6
     header->flags = padded ? PF_RECORD_F_PADDED : 0;
 }
 
-/* Piece by piece: ciphered in place in private memory, and out to the window. */
+/*
+ * Piece by piece: ciphered in place in private memory, and out to the window. Pages that need no
+ * more than that are fetched piece by piece as well, into the same place, which stays in the cache.
+ */
 static void seal(struct pf_call *call, const struct export *export)
 {
     struct pf_vcpu *vcpu = call->vcpu;
@@ -231,11 +235,13 @@ static void seal(struct pf_call *call, const struct export *export)
     pf_copy(out, vcpu->record.bytes, aad_bytes);
     out += aad_bytes;
     for (uint32_t at = 0; at < export->sealed_bytes; at += PF_PIECE_BYTES) {
-        uint8_t *piece = export->text + at;
+        uint8_t *piece = export->gathers_late ? export->text : export->text + at;
         uint32_t bytes = export->sealed_bytes - at;
 
         if (bytes > PF_PIECE_BYTES)
             bytes = PF_PIECE_BYTES;
+        if (export->gathers_late)
+            gather(vcpu, at / PF_PAGE_BYTES, bytes / PF_PAGE_BYTES, piece);
         gcm->encrypt(key, &vcpu->gcm, piece, piece, bytes);
         pf_copy(out + at, piece, bytes);
     }

@@ -18,6 +18,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 // Linux 5.14
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 // Linux 6.1
+#endif
 
 namespace pageferry
 {
@@ -25,7 +28,6 @@ namespace pageferry
 namespace
 {
 
-constexpr uint64_t huge_page_bytes = 2ull << 20;
 constexpr uint64_t page_mask = PF_PAGE_BYTES - 1;
 // One call holds the mmap lock for its whole piece: 64 MiB is some 20 ms with 4 KiB pages.
 constexpr uint64_t prefault_piece_bytes = 64ull << 20;
@@ -103,6 +105,7 @@ std::shared_ptr<GuestMemory> GuestMemory::create(const std::string &name, uint64
                            " bytes; see /proc/sys/vm/nr_hugepages");
     }
 
+    memory->may_collapse_ = huge_pages == HugePages::Auto;
     memory->fd_ = create_memfd(name, bytes, 0);
     memory->map(memory->fd_.get(), 0, bytes, alignment_for(bytes));
     if (huge_pages == HugePages::Auto && ::madvise(memory->data(), bytes, MADV_HUGEPAGE) == 0 &&
@@ -150,11 +153,30 @@ void GuestMemory::map(int fd, uint64_t offset, uint64_t bytes, uint64_t alignmen
     ::madvise(data(), bytes, MADV_DONTDUMP);
 }
 
-void GuestMemory::prefault() const
+// Puts 2 MiB pages behind the memory, whatever the machine's setting for shared memory says:
+// MADV_COLLAPSE needs no more than one small page in each (docs/decisions/0005). It is advice: a
+// kernel that does not know it, or finds no free 2 MiB page, leaves small pages, which do as well.
+void GuestMemory::collapse(uint64_t offset, uint64_t bytes) const
 {
-    for (uint64_t done = 0; done < bytes(); done += prefault_piece_bytes) {
-        uint64_t piece = std::min(prefault_piece_bytes, bytes() - done);
-        uint8_t *start = data() + done;
+    uint64_t start = (offset + huge_page_bytes - 1) & ~(huge_page_bytes - 1);
+    uint64_t end = (offset + bytes) & ~(huge_page_bytes - 1);
+
+    if (!may_collapse_ || backing_ == Backing::Huge || start >= end)
+        return;
+    // A locked add of nothing allocates a page without changing what a running guest stores there.
+    for (uint64_t piece = start; piece < end; piece += huge_page_bytes)
+        __atomic_fetch_add(data() + piece, 0, __ATOMIC_RELAXED);
+    // One call for all: every call drains the page caches of all processors first, which costs
+    // more than its 2 MiB (mm/khugepaged.c, madvise_collapse).
+    ::madvise(data() + start, end - start, MADV_COLLAPSE);
+}
+
+void GuestMemory::prefault(uint64_t offset, uint64_t bytes) const
+{
+    collapse(offset, bytes);
+    for (uint64_t done = 0; done < bytes; done += prefault_piece_bytes) {
+        uint64_t piece = std::min(prefault_piece_bytes, bytes - done);
+        uint8_t *start = data() + offset + done;
         int result;
 
         do {
@@ -164,10 +186,9 @@ void GuestMemory::prefault() const
             continue;
         if (errno != EINVAL)
             throw SystemError("allocate guest memory", "madvise", errno);
-        // Before Linux 5.14: a locked add of nothing writes a page without changing what a
-        // running guest may be storing there.
-        for (uint64_t offset = 0; offset < piece; offset += PF_PAGE_BYTES)
-            __atomic_fetch_add(start + offset, 0, __ATOMIC_RELAXED);
+        // Before Linux 5.14.
+        for (uint64_t page = 0; page < piece; page += PF_PAGE_BYTES)
+            __atomic_fetch_add(start + page, 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -219,6 +240,19 @@ uint64_t GuestMemory::allocated_bytes() const
     if (::fstat(fd_.get(), &status) < 0)
         throw SystemError("look at guest memory", "fstat", errno);
     return static_cast<uint64_t>(status.st_blocks) * 512; // stat(2): blocks of 512 bytes
+}
+
+std::vector<Run> GuestMemory::filled_pieces(uint64_t offset, uint64_t bytes, size_t most) const
+{
+    std::vector<Run> runs;
+
+    extents(offset, bytes, [&](uint64_t at, uint64_t length, bool has_data) {
+        uint64_t first = (at - offset + huge_page_bytes - 1) / huge_page_bytes;
+        uint64_t end = (at - offset + length) / huge_page_bytes;
+        if (has_data && first < end && runs.size() < most)
+            runs.push_back({first, end - first});
+    });
+    return runs;
 }
 
 bool GuestMemory::has_data(uint64_t offset) const

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../kvm/fd.h"
 #include "../kvm/mapping.h"
@@ -21,6 +22,14 @@ enum class HugePages { Auto, Never, Require };
 
 // What the memory got: hugetlbfs pages, transparent huge pages asked for, 4 KiB pages.
 enum class Backing { Huge, Transparent, Small };
+
+// What a page of 2 MiB covers.
+constexpr uint64_t huge_page_bytes = 2ull << 20;
+
+struct Run {
+    uint64_t first;
+    uint64_t count;
+};
 
 class GuestMemory
 {
@@ -36,8 +45,10 @@ public:
     int fd() const { return fd_.get(); }
     Backing backing() const { return backing_; }
 
-    // Allocates every page now. Slow (about 1 s per 4 GiB); not for the main thread.
-    void prefault() const;
+    // Allocates every page of [offset, offset + bytes) now, as 2 MiB pages where the kernel has
+    // them; multiples of the page size, inside. Slow (about 1 s per 4 GiB); not for the main
+    // thread. What is there already stays, also while a guest writes it.
+    void prefault(uint64_t offset, uint64_t bytes) const;
     // Copies out without touching the mapping: holes stay holes, and a file that got shorter is
     // a SystemError (EFAULT) and no SIGBUS. [offset, offset + bytes) must lie inside.
     void read(uint64_t offset, uint8_t *out, uint64_t bytes) const;
@@ -54,18 +65,23 @@ public:
     void extents(uint64_t offset, uint64_t bytes,
                  const std::function<void(uint64_t, uint64_t, bool)> &found) const;
 
+    // The 2 MiB pieces, counted from `offset`, without a hole, as runs; no more than `most`.
+    std::vector<Run> filled_pieces(uint64_t offset, uint64_t bytes, size_t most) const;
+
     // Whether there is data in the page at `offset`, as extents() would tell; looks no further
     // than to the next data, where extents() has to find the end of it.
     bool has_data(uint64_t offset) const;
 
 private:
     GuestMemory() = default;
+    void collapse(uint64_t offset, uint64_t bytes) const;
     void map(int fd, uint64_t offset, uint64_t bytes, uint64_t alignment);
 
     Fd fd_;
     uint64_t file_offset_ = 0;
     Mapping mapping_;
     Backing backing_ = Backing::Small;
+    bool may_collapse_ = true;
 };
 
 } // namespace pageferry

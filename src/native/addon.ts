@@ -3,6 +3,11 @@
  * Nothing outside src/native loads it; other files import types from here.
  */
 
+export interface NativeRun {
+  readonly first: number;
+  readonly count: number;
+}
+
 export interface NativeMemory {
   readonly bytes: number;
   readonly fd: number;
@@ -10,7 +15,10 @@ export interface NativeMemory {
   /** Copies out; for tests and small metadata, never for migration. */
   read(offset: number, length: number): Buffer;
   write(offset: number, data: Uint8Array): void;
-  prefault(): Promise<void>;
+  /** Allocates every page of the range (default: all) now, as 2 MiB pages where there are some. */
+  prefault(offset?: number, length?: number): Promise<void>;
+  /** The 2 MiB pieces, counted from `offset`, that have no hole, as at most `runs` runs. */
+  filledPieces(offset: number, length: number, runs: number): NativeRun[];
   allocatedBytes(): number;
   /** Bytes that this process has mapped with huge pages now. Milliseconds; for reports. */
   hugeBytes(): number;

@@ -17,6 +17,7 @@ import type { SessionDependencies } from './dependencies.js';
 import { measuresDigest } from './downtime-costs.js';
 import { EventEmitter } from './events.js';
 import { farewell } from './farewell.js';
+import { prefaultFilled } from './huge-pages.js';
 import { Importer } from './importer.js';
 import { RAM_LIMIT_BYTES_DEFAULT } from './limits.js';
 import { takesRecords } from './machine.js';
@@ -156,6 +157,7 @@ class DestinationSession {
     this.#events.emit({ type: 'established', sessionId: core.sessionId, ramBytes });
     const guest = await this.#openGuest(core, layout);
     checkGuest(guest, layout);
+    await prefaultFilled(guest, layout.blocks);
     for (const block of guest.blocks) await mirror.setBlock(block);
     core.life.check();
     core.machine.fire('layout-accepted');

@@ -6,7 +6,7 @@ import type { SessionCore } from './core.js';
 
 /** The provider built what the layout says; the helper's block table will be made of it. */
 export function checkGuest(guest: Guest, layout: WireLayout): void {
-  const describe = (blocks: WireLayout['blocks']): string =>
+  const describe = (blocks: Guest['layout']['blocks']): string =>
     blocks
       .map(({ id, ramAddr, bytes }) => `${id}: ${ramAddr} + ${bytes}`)
       .sort()

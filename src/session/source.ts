@@ -13,6 +13,7 @@ import type { SessionDependencies } from './dependencies.js';
 import { EventEmitter } from './events.js';
 import { farewell } from './farewell.js';
 import { Handover } from './handover.js';
+import { announceBlocks } from './huge-pages.js';
 import { isHurried } from './machine.js';
 import { Precopy } from './precopy.js';
 import type { Findings } from './report.js';
@@ -101,7 +102,7 @@ class SourceSession {
     core.life.check();
     const layout = {
       guestKind: guest.layout.kind,
-      blocks: guest.blocks,
+      blocks: announceBlocks(guest.blocks),
       description: guest.layout.description,
       codec,
       verify,

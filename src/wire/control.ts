@@ -83,9 +83,10 @@ function layoutInit(layout: WireLayout): ControlInit {
     ...rest,
     codec: codecNumbers[codec],
     engine: engineNumbers[engine],
-    blocks: blocks.map(({ id, name, ramAddr, bytes }) => ({
+    blocks: blocks.map(({ id, name, ramAddr, bytes, filled }) => ({
       id,
       name,
+      filled: [...filled],
       ramAddr: BigInt(ramAddr),
       bytes: BigInt(bytes),
     })),

@@ -5,17 +5,31 @@
 import { PF_PAGE_BYTES, PF_RAM_BLOCKS_MAX, PF_VCPUS_MAX } from '../native/abi.generated.js';
 import type { Block, Layout } from './generated/sealed_pb.js';
 import { Codec, Engine } from './generated/sealed_pb.js';
-import { BLOCK_NAME_CHARACTERS_MAX, DESCRIPTION_BYTES_MAX, EPOCHS_MAX } from './limits.js';
+import {
+  BLOCK_NAME_CHARACTERS_MAX,
+  DESCRIPTION_BYTES_MAX,
+  EPOCHS_MAX,
+  FILLED_RUNS_MAX,
+  PIECE_BYTES,
+} from './limits.js';
 import { badField, printable, safeNumber } from './problem.js';
 
 export type WireCodec = 'none' | 'lz4' | 'zstd';
 export type WireEngine = 'kvm' | 'in-process';
+
+/** Pieces of PIECE_BYTES, counted from the start of their block. */
+export interface PieceRun {
+  readonly first: number;
+  readonly count: number;
+}
 
 export interface WireBlock {
   readonly id: number;
   readonly name: string;
   readonly ramAddr: number;
   readonly bytes: number;
+  /** Pieces that the source has allocated whole. */
+  readonly filled: readonly PieceRun[];
 }
 
 export interface WireLayout {
@@ -60,6 +74,18 @@ function range(field: string, value: number, minimum: number, maximum: number): 
   return value;
 }
 
+/** Ascending, inside the block: what is allocated for them is bounded by the block. */
+function checkFilled(where: string, filled: Block['filled'], bytes: number): PieceRun[] {
+  range(`${where} runs of filled pieces`, filled.length, 0, FILLED_RUNS_MAX);
+  let end = 0;
+  return filled.map(({ first, count }) => {
+    range(`${where} filled piece`, first, end, Math.floor(bytes / PIECE_BYTES));
+    range(`${where} filled pieces`, count, 1, Math.floor(bytes / PIECE_BYTES) - first);
+    end = first + count;
+    return { first, count };
+  });
+}
+
 function checkBlock(block: Block): WireBlock {
   const where = `RAM block ${block.id}`;
   range('RAM block id', block.id, 0, PF_RAM_BLOCKS_MAX - 1);
@@ -75,7 +101,8 @@ function checkBlock(block: Block): WireBlock {
     }
   }
   if (bytes === 0) throw badField(`${where} bytes`, 'at least a page', bytes);
-  return { id: block.id, name: block.name, ramAddr, bytes };
+  const filled = checkFilled(where, block.filled, bytes);
+  return { id: block.id, name: block.name, ramAddr, bytes, filled };
 }
 
 function checkBlocks(blocks: readonly Block[], ramLimitBytes: number): WireBlock[] {

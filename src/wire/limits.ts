@@ -38,6 +38,10 @@ export const PRODUCT_CHARACTERS_MAX = 64;
 export const REASON_CHARACTERS_MAX = 512;
 export const CODE_CHARACTERS_MAX = 64;
 export const BLOCK_NAME_CHARACTERS_MAX = 255;
+/** What a piece of memory covers that is allocated at once: a page of 2 MiB. */
+export const PIECE_BYTES = 2 * 1024 * 1024;
+/** Runs of such pieces that a block's announcement may name. */
+export const FILLED_RUNS_MAX = 1024;
 /** A guest provider's description of a VM without its memory. */
 export const DESCRIPTION_BYTES_MAX = 64 * 1024;
 

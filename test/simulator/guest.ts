@@ -50,6 +50,7 @@ export class SimMemory implements NativeMemory {
   write = refused;
   prefault = refused;
   allocatedBytes = refused;
+  filledPieces = refused;
   hugeBytes = refused;
 
   close(): void {

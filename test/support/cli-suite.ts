@@ -45,11 +45,14 @@ async function freeAddress(rig: Rig): Promise<string> {
   return address;
 }
 
+/** A peer that is gone for good is waited for this long, not for the default of half a minute. */
+const givesUpSoon = ['--reconnect-timeout', '2000'];
+
 /** Starts both sides of a migration that does not end by itself, and waits for its rounds. */
-async function startEndless(rig: Rig): Promise<{ send: Cli; receive: Cli }> {
-  const receive = rig.receive(...anyPort, '--json');
+async function startEndless(rig: Rig, ...options: string[]): Promise<{ send: Cli; receive: Cli }> {
+  const receive = rig.receive(...anyPort, '--json', ...options);
   const address = await listeningAddress(receive);
-  const send = rig.send(busyGuest, '--to', address, '--json', ...endless);
+  const send = rig.send(busyGuest, '--to', address, '--json', ...endless, ...options);
   await send.says(/round 1: /);
   return { send, receive };
 }
@@ -220,7 +223,7 @@ function describeEnds(machine: CliMachine): void {
 
   it('keeps the guest running at the source when the destination is killed', () =>
     withRig(machine, async (rig) => {
-      const { send, receive } = await startEndless(rig);
+      const { send, receive } = await startEndless(rig, ...givesUpSoon);
       receive.kill('SIGKILL');
       const end = await send.ended;
       await receive.ended;
@@ -230,7 +233,7 @@ function describeEnds(machine: CliMachine): void {
 
   it('ends the destination when the source is killed', () =>
     withRig(machine, async (rig) => {
-      const { send, receive } = await startEndless(rig);
+      const { send, receive } = await startEndless(rig, ...givesUpSoon);
       send.kill('SIGKILL');
       await send.ended;
       const end = await receive.ended;

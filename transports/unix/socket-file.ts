@@ -4,13 +4,14 @@
  *
  * A socket is bound in a directory of its own that nobody else may enter, gets its mode there, and
  * is then linked to its place: nobody can connect before the mode is right, and a link never
- * replaces what is there. A stale socket is moved into that directory first and looked at again
- * there, so that one that was put in its place meanwhile is not lost.
+ * replaces what is there. A stale socket is taken away under a lock, so that of several who find it
+ * one does so: otherwise the second could take away what the first has just put in its place.
  */
+import { createHash } from 'node:crypto';
 import { lstatSync, rmSync, unlinkSync } from 'node:fs';
 import { chmod, link, lstat, mkdtemp, rename, stat } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
+import { connect, createServer } from 'node:net';
+import { basename, dirname, join } from 'node:path';
 
 import { laneError, systemError } from '../../src/transport/base/index.js';
 import { socketPathBytesMax } from './address.js';
@@ -93,6 +94,35 @@ function isAlive(path: string): Promise<boolean> {
   });
 }
 
+/**
+ * Takes the right to put something in this place of the file system; undefined when somebody has
+ * it. The lock is a socket in Linux' abstract namespace (unix(7)), named after the directory: it
+ * goes with its process, however that ends. Resolves with what gives it back.
+ */
+async function lockPlace(path: string): Promise<(() => Promise<void>) | undefined> {
+  const { dev, ino } = await stat(dirname(path), { bigint: true });
+  const place = createHash('sha256')
+    .update(`${dev}:${ino}:${basename(path)}`)
+    .digest('hex');
+  const lock = createServer();
+  const isTaken = new Promise<boolean>((resolve, reject) => {
+    lock.once('error', (error) => {
+      if (errnoOf(error) === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    lock.listen(`\0pageferry-${place}`, () => {
+      resolve(true);
+    });
+  });
+  if (!(await isTaken)) return undefined;
+  return () =>
+    new Promise((resolve) => {
+      lock.close(() => {
+        resolve();
+      });
+    });
+}
+
 export class SocketFile {
   /** Where the listener binds. */
   readonly bindPath: string;
@@ -130,11 +160,14 @@ export class SocketFile {
       await chmod(this.bindPath, this.#at.mode);
       this.#inode = (await lstat(this.bindPath, { bigint: true })).ino;
       if (await this.#linked()) return;
-      await this.#takeAwayStale().catch((error: unknown) => {
-        // Somebody else has just taken it away.
-        if (errnoOf(error) !== 'ENOENT') throw error;
-      });
-      if (await this.#linked()) return;
+      const unlock = await lockPlace(this.#at.path);
+      if (unlock === undefined) throw this.#inUse('somebody else takes its place just now');
+      try {
+        await this.#takeAwayStale();
+        if (await this.#linked()) return;
+      } finally {
+        await unlock();
+      }
     } catch (error) {
       throw systemError(error, 'listen', `listen at unix://${this.#at.path}`);
     }
@@ -165,19 +198,18 @@ export class SocketFile {
   /** Removes a socket nobody listens at; rejects when what is there is anything else. */
   async #takeAwayStale(): Promise<void> {
     const { path } = this.#at;
-    const found = await lstat(path, { bigint: true });
+    const found = await lstat(path).catch((error: unknown) => {
+      // It has gone by itself: its owner was just leaving.
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (found === undefined) return;
     if (!found.isSocket()) throw this.#inUse('there is a file that is no socket');
-    if (!isTrusted(Number(found.uid), undefined)) {
+    if (!isTrusted(found.uid, undefined)) {
       throw forbidden('listen', this.#at, `the socket there belongs to user ${found.uid}`);
     }
     if (await isAlive(path)) throw this.#inUse('somebody listens there');
-    const aside = join(this.#workshop, 'stale');
-    await rename(path, aside);
-    const moved = await lstat(aside, { bigint: true });
-    if (moved.ino === found.ino) return;
-    // Somebody else was as quick: his socket goes back.
-    await link(aside, path);
-    throw this.#inUse('somebody else listens there');
+    await rename(path, join(this.#workshop, 'stale'));
   }
 
   #inUse(why: string): Error {

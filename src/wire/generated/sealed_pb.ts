@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sealed.proto.
  */
 export const file_sealed: GenFile = /*@__PURE__*/
-  fileDesc("CgxzZWFsZWQucHJvdG8SEXBhZ2VmZXJyeS53aXJlLnYxIkgKCExhbmVKb2luEg8KB3Nlc3Npb24YASABKAwSDAoEbGFuZRgCIAEoDRINCgVub25jZRgDIAEoDBIOCgZhY2NlcHQYBCABKAgiQgoFQmxvY2sSCgoCaWQYASABKA0SDAoEbmFtZRgCIAEoCRIQCghyYW1fYWRkchgDIAEoBBINCgVieXRlcxgEIAEoBCLiAQoGTGF5b3V0EhIKCmd1ZXN0X2tpbmQYASABKAkSKAoGYmxvY2tzGAIgAygLMhgucGFnZWZlcnJ5LndpcmUudjEuQmxvY2sSEwoLZGVzY3JpcHRpb24YAyABKAkSJwoFY29kZWMYBCABKA4yGC5wYWdlZmVycnkud2lyZS52MS5Db2RlYxIOCgZ2ZXJpZnkYBSABKAgSEgoKZXBvY2hzX21heBgGIAEoDRIpCgZlbmdpbmUYByABKA4yGS5wYWdlZmVycnkud2lyZS52MS5FbmdpbmUSDQoFdmNwdXMYCCABKA0iOwoOTGF5b3V0QWNjZXB0ZWQSKQoGZW5naW5lGAEgASgOMhkucGFnZWZlcnJ5LndpcmUudjEuRW5naW5lImkKDUVwb2NoQWNjZXB0ZWQSDQoFZXBvY2gYASABKAQSDQoFc3RhcnQYAiABKAgSFgoJZGlnZXN0X21zGAMgASgBSACIAQESFAoMbWVhc3VyaW5nX21zGAQgASgBQgwKCl9kaWdlc3RfbXMiIQoQRGV2aWNlU3RhdGVCZWdpbhINCgVieXRlcxgBIAEoBCIQCg5EZXZpY2VTdGF0ZUVuZCIXCgVSZWFkeRIOCgZkaWdlc3QYASABKAwiTgoGQ29tbWl0Eg4KBmRpZ2VzdBgBIAEoDBISCgV0aWNrcxgCIAEoBEgAiAEBEhYKDnBlYWtfcnNzX2J5dGVzGAMgASgEQggKBl90aWNrcyILCglDb21taXR0ZWQiKAoHQWJvcnRlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiNAoFQWJvcnQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBGFza3MYAyABKAgiuAEKB1N1bW1hcnkSFgoOcGVha19yc3NfYnl0ZXMYASABKAQSEQoJcmVzdW1lX21zGAIgASgBEhIKBXRpY2tzGAMgASgESACIAQESGgoNc2VsZl9jaGVja19vaxgEIAEoCEgBiAEBEhgKEHNlbGZfY2hlY2tfcGFnZXMYBSABKAQSHAoUc2VsZl9jaGVja19iYWRfcGFnZXMYBiABKARCCAoGX3RpY2tzQhAKDl9zZWxmX2NoZWNrX29rIhkKBEhvbGQSEQoJaXNfcGF1c2VkGAEgASgIIvoECgdDb250cm9sEisKBmxheW91dBgBIAEoCzIZLnBhZ2VmZXJyeS53aXJlLnYxLkxheW91dEgAEjwKD2xheW91dF9hY2NlcHRlZBgCIAEoCzIhLnBhZ2VmZXJyeS53aXJlLnYxLkxheW91dEFjY2VwdGVkSAASOgoOZXBvY2hfYWNjZXB0ZWQYAyABKAsyIC5wYWdlZmVycnkud2lyZS52MS5FcG9jaEFjY2VwdGVkSAASQQoSZGV2aWNlX3N0YXRlX2JlZ2luGAQgASgLMiMucGFnZWZlcnJ5LndpcmUudjEuRGV2aWNlU3RhdGVCZWdpbkgAEj0KEGRldmljZV9zdGF0ZV9lbmQYBSABKAsyIS5wYWdlZmVycnkud2lyZS52MS5EZXZpY2VTdGF0ZUVuZEgAEikKBXJlYWR5GAYgASgLMhgucGFnZWZlcnJ5LndpcmUudjEuUmVhZHlIABIrCgZjb21taXQYByABKAsyGS5wYWdlZmVycnkud2lyZS52MS5Db21taXRIABIxCgljb21taXR0ZWQYCCABKAsyHC5wYWdlZmVycnkud2lyZS52MS5Db21taXR0ZWRIABItCgdhYm9ydGVkGAkgASgLMhoucGFnZWZlcnJ5LndpcmUudjEuQWJvcnRlZEgAEikKBWFib3J0GAogASgLMhgucGFnZWZlcnJ5LndpcmUudjEuQWJvcnRIABItCgdzdW1tYXJ5GAsgASgLMhoucGFnZWZlcnJ5LndpcmUudjEuU3VtbWFyeUgAEicKBGhvbGQYFCABKAsyFy5wYWdlZmVycnkud2lyZS52MS5Ib2xkSABCCQoHbWVzc2FnZSpHCgZFbmdpbmUSFgoSRU5HSU5FX1VOU1BFQ0lGSUVEEAASDgoKRU5HSU5FX0tWTRABEhUKEUVOR0lORV9JTl9QUk9DRVNTEAIqNgoFQ29kZWMSDgoKQ09ERUNfTk9ORRAAEg0KCUNPREVDX0xaNBABEg4KCkNPREVDX1pTVEQQAmIGcHJvdG8z");
+  fileDesc("CgxzZWFsZWQucHJvdG8SEXBhZ2VmZXJyeS53aXJlLnYxIkgKCExhbmVKb2luEg8KB3Nlc3Npb24YASABKAwSDAoEbGFuZRgCIAEoDRINCgVub25jZRgDIAEoDBIOCgZhY2NlcHQYBCABKAgiKAoIUGllY2VSdW4SDQoFZmlyc3QYASABKA0SDQoFY291bnQYAiABKA0ibwoFQmxvY2sSCgoCaWQYASABKA0SDAoEbmFtZRgCIAEoCRIQCghyYW1fYWRkchgDIAEoBBINCgVieXRlcxgEIAEoBBIrCgZmaWxsZWQYBSADKAsyGy5wYWdlZmVycnkud2lyZS52MS5QaWVjZVJ1biLiAQoGTGF5b3V0EhIKCmd1ZXN0X2tpbmQYASABKAkSKAoGYmxvY2tzGAIgAygLMhgucGFnZWZlcnJ5LndpcmUudjEuQmxvY2sSEwoLZGVzY3JpcHRpb24YAyABKAkSJwoFY29kZWMYBCABKA4yGC5wYWdlZmVycnkud2lyZS52MS5Db2RlYxIOCgZ2ZXJpZnkYBSABKAgSEgoKZXBvY2hzX21heBgGIAEoDRIpCgZlbmdpbmUYByABKA4yGS5wYWdlZmVycnkud2lyZS52MS5FbmdpbmUSDQoFdmNwdXMYCCABKA0iOwoOTGF5b3V0QWNjZXB0ZWQSKQoGZW5naW5lGAEgASgOMhkucGFnZWZlcnJ5LndpcmUudjEuRW5naW5lImkKDUVwb2NoQWNjZXB0ZWQSDQoFZXBvY2gYASABKAQSDQoFc3RhcnQYAiABKAgSFgoJZGlnZXN0X21zGAMgASgBSACIAQESFAoMbWVhc3VyaW5nX21zGAQgASgBQgwKCl9kaWdlc3RfbXMiIQoQRGV2aWNlU3RhdGVCZWdpbhINCgVieXRlcxgBIAEoBCIQCg5EZXZpY2VTdGF0ZUVuZCIXCgVSZWFkeRIOCgZkaWdlc3QYASABKAwiTgoGQ29tbWl0Eg4KBmRpZ2VzdBgBIAEoDBISCgV0aWNrcxgCIAEoBEgAiAEBEhYKDnBlYWtfcnNzX2J5dGVzGAMgASgEQggKBl90aWNrcyILCglDb21taXR0ZWQiKAoHQWJvcnRlZBIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkiNAoFQWJvcnQSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEgwKBGFza3MYAyABKAgiuAEKB1N1bW1hcnkSFgoOcGVha19yc3NfYnl0ZXMYASABKAQSEQoJcmVzdW1lX21zGAIgASgBEhIKBXRpY2tzGAMgASgESACIAQESGgoNc2VsZl9jaGVja19vaxgEIAEoCEgBiAEBEhgKEHNlbGZfY2hlY2tfcGFnZXMYBSABKAQSHAoUc2VsZl9jaGVja19iYWRfcGFnZXMYBiABKARCCAoGX3RpY2tzQhAKDl9zZWxmX2NoZWNrX29rIhkKBEhvbGQSEQoJaXNfcGF1c2VkGAEgASgIIvoECgdDb250cm9sEisKBmxheW91dBgBIAEoCzIZLnBhZ2VmZXJyeS53aXJlLnYxLkxheW91dEgAEjwKD2xheW91dF9hY2NlcHRlZBgCIAEoCzIhLnBhZ2VmZXJyeS53aXJlLnYxLkxheW91dEFjY2VwdGVkSAASOgoOZXBvY2hfYWNjZXB0ZWQYAyABKAsyIC5wYWdlZmVycnkud2lyZS52MS5FcG9jaEFjY2VwdGVkSAASQQoSZGV2aWNlX3N0YXRlX2JlZ2luGAQgASgLMiMucGFnZWZlcnJ5LndpcmUudjEuRGV2aWNlU3RhdGVCZWdpbkgAEj0KEGRldmljZV9zdGF0ZV9lbmQYBSABKAsyIS5wYWdlZmVycnkud2lyZS52MS5EZXZpY2VTdGF0ZUVuZEgAEikKBXJlYWR5GAYgASgLMhgucGFnZWZlcnJ5LndpcmUudjEuUmVhZHlIABIrCgZjb21taXQYByABKAsyGS5wYWdlZmVycnkud2lyZS52MS5Db21taXRIABIxCgljb21taXR0ZWQYCCABKAsyHC5wYWdlZmVycnkud2lyZS52MS5Db21taXR0ZWRIABItCgdhYm9ydGVkGAkgASgLMhoucGFnZWZlcnJ5LndpcmUudjEuQWJvcnRlZEgAEikKBWFib3J0GAogASgLMhgucGFnZWZlcnJ5LndpcmUudjEuQWJvcnRIABItCgdzdW1tYXJ5GAsgASgLMhoucGFnZWZlcnJ5LndpcmUudjEuU3VtbWFyeUgAEicKBGhvbGQYFCABKAsyFy5wYWdlZmVycnkud2lyZS52MS5Ib2xkSABCCQoHbWVzc2FnZSpHCgZFbmdpbmUSFgoSRU5HSU5FX1VOU1BFQ0lGSUVEEAASDgoKRU5HSU5FX0tWTRABEhUKEUVOR0lORV9JTl9QUk9DRVNTEAIqNgoFQ29kZWMSDgoKQ09ERUNfTk9ORRAAEg0KCUNPREVDX0xaNBABEg4KCkNPREVDX1pTVEQQAmIGcHJvdG8z");
 
 /**
  * Plaintext of a lane record: binds one lane to the session. Made by the dialer's helper, answered
@@ -53,6 +53,30 @@ export const LaneJoinSchema: GenMessage<LaneJoin> = /*@__PURE__*/
   messageDesc(file_sealed, 0);
 
 /**
+ * Pieces of 2 MiB, counted from the block's first byte.
+ *
+ * @generated from message pageferry.wire.v1.PieceRun
+ */
+export type PieceRun = Message<"pageferry.wire.v1.PieceRun"> & {
+  /**
+   * @generated from field: uint32 first = 1;
+   */
+  first: number;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message pageferry.wire.v1.PieceRun.
+ * Use `create(PieceRunSchema)` to create a new message.
+ */
+export const PieceRunSchema: GenMessage<PieceRun> = /*@__PURE__*/
+  messageDesc(file_sealed, 1);
+
+/**
  * @generated from message pageferry.wire.v1.Block
  */
 export type Block = Message<"pageferry.wire.v1.Block"> & {
@@ -75,6 +99,14 @@ export type Block = Message<"pageferry.wire.v1.Block"> & {
    * @generated from field: uint64 bytes = 4;
    */
   bytes: bigint;
+
+  /**
+   * Pieces that the source has allocated whole, ascending, at most 1,024 runs: a hint, so that the
+   * destination can allocate them at once, as pages of 2 MiB. A source may leave any of them out.
+   *
+   * @generated from field: repeated pageferry.wire.v1.PieceRun filled = 5;
+   */
+  filled: PieceRun[];
 };
 
 /**
@@ -82,7 +114,7 @@ export type Block = Message<"pageferry.wire.v1.Block"> & {
  * Use `create(BlockSchema)` to create a new message.
  */
 export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
-  messageDesc(file_sealed, 1);
+  messageDesc(file_sealed, 2);
 
 /**
  * Source: what is going to come. First control message of a session.
@@ -144,7 +176,7 @@ export type Layout = Message<"pageferry.wire.v1.Layout"> & {
  * Use `create(LayoutSchema)` to create a new message.
  */
 export const LayoutSchema: GenMessage<Layout> = /*@__PURE__*/
-  messageDesc(file_sealed, 2);
+  messageDesc(file_sealed, 3);
 
 /**
  * Destination: memory is there and mirrored; records may come.
@@ -163,7 +195,7 @@ export type LayoutAccepted = Message<"pageferry.wire.v1.LayoutAccepted"> & {
  * Use `create(LayoutAcceptedSchema)` to create a new message.
  */
 export const LayoutAcceptedSchema: GenMessage<LayoutAccepted> = /*@__PURE__*/
-  messageDesc(file_sealed, 3);
+  messageDesc(file_sealed, 4);
 
 /**
  * Destination: the token of this epoch was accepted; the next epoch may be exported.
@@ -202,7 +234,7 @@ export type EpochAccepted = Message<"pageferry.wire.v1.EpochAccepted"> & {
  * Use `create(EpochAcceptedSchema)` to create a new message.
  */
 export const EpochAcceptedSchema: GenMessage<EpochAccepted> = /*@__PURE__*/
-  messageDesc(file_sealed, 4);
+  messageDesc(file_sealed, 5);
 
 /**
  * Source: device-state records of this many bytes in all come next.
@@ -221,7 +253,7 @@ export type DeviceStateBegin = Message<"pageferry.wire.v1.DeviceStateBegin"> & {
  * Use `create(DeviceStateBeginSchema)` to create a new message.
  */
 export const DeviceStateBeginSchema: GenMessage<DeviceStateBegin> = /*@__PURE__*/
-  messageDesc(file_sealed, 5);
+  messageDesc(file_sealed, 6);
 
 /**
  * @generated from message pageferry.wire.v1.DeviceStateEnd
@@ -234,7 +266,7 @@ export type DeviceStateEnd = Message<"pageferry.wire.v1.DeviceStateEnd"> & {
  * Use `create(DeviceStateEndSchema)` to create a new message.
  */
 export const DeviceStateEndSchema: GenMessage<DeviceStateEnd> = /*@__PURE__*/
-  messageDesc(file_sealed, 6);
+  messageDesc(file_sealed, 7);
 
 /**
  * Destination: everything is in, verified and loaded; it keeps the paused guest until it is told.
@@ -255,7 +287,7 @@ export type Ready = Message<"pageferry.wire.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_sealed, 7);
+  messageDesc(file_sealed, 8);
 
 /**
  * Source: the guest is the destination's. Decided once, resent as the same record.
@@ -288,7 +320,7 @@ export type Commit = Message<"pageferry.wire.v1.Commit"> & {
  * Use `create(CommitSchema)` to create a new message.
  */
 export const CommitSchema: GenMessage<Commit> = /*@__PURE__*/
-  messageDesc(file_sealed, 8);
+  messageDesc(file_sealed, 9);
 
 /**
  * Destination's answers to COMMIT; recorded durably before they are sent.
@@ -303,7 +335,7 @@ export type Committed = Message<"pageferry.wire.v1.Committed"> & {
  * Use `create(CommittedSchema)` to create a new message.
  */
 export const CommittedSchema: GenMessage<Committed> = /*@__PURE__*/
-  messageDesc(file_sealed, 9);
+  messageDesc(file_sealed, 10);
 
 /**
  * @generated from message pageferry.wire.v1.Aborted
@@ -325,7 +357,7 @@ export type Aborted = Message<"pageferry.wire.v1.Aborted"> & {
  * Use `create(AbortedSchema)` to create a new message.
  */
 export const AbortedSchema: GenMessage<Aborted> = /*@__PURE__*/
-  messageDesc(file_sealed, 10);
+  messageDesc(file_sealed, 11);
 
 /**
  * Either side: no COMMIT will follow, or, from a destination that was never READY, no Ready.
@@ -357,7 +389,7 @@ export type Abort = Message<"pageferry.wire.v1.Abort"> & {
  * Use `create(AbortSchema)` to create a new message.
  */
 export const AbortSchema: GenMessage<Abort> = /*@__PURE__*/
-  messageDesc(file_sealed, 11);
+  messageDesc(file_sealed, 12);
 
 /**
  * Destination, after the guest runs: for the source's report.
@@ -403,7 +435,7 @@ export type Summary = Message<"pageferry.wire.v1.Summary"> & {
  * Use `create(SummarySchema)` to create a new message.
  */
 export const SummarySchema: GenMessage<Summary> = /*@__PURE__*/
-  messageDesc(file_sealed, 12);
+  messageDesc(file_sealed, 13);
 
 /**
  * Source: nothing is going to be copied for a while, or it goes on. Repeated while it lasts, so
@@ -423,7 +455,7 @@ export type Hold = Message<"pageferry.wire.v1.Hold"> & {
  * Use `create(HoldSchema)` to create a new message.
  */
 export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
-  messageDesc(file_sealed, 13);
+  messageDesc(file_sealed, 14);
 
 /**
  * @generated from message pageferry.wire.v1.Control
@@ -512,7 +544,7 @@ export type Control = Message<"pageferry.wire.v1.Control"> & {
  * Use `create(ControlSchema)` to create a new message.
  */
 export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
-  messageDesc(file_sealed, 14);
+  messageDesc(file_sealed, 15);
 
 /**
  * @generated from enum pageferry.wire.v1.Engine

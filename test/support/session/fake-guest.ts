@@ -11,7 +11,7 @@ import type {
   RamBlock,
   SelfCheck,
 } from '../../../src/guest/contract.js';
-import type { NativeMemory, NativePageSet } from '../../../src/native/addon.js';
+import type { NativeMemory, NativePageSet, NativeRun } from '../../../src/native/addon.js';
 import { DirtyPages } from './dirty-pages.js';
 
 export const pageBytes = 4096;
@@ -35,6 +35,10 @@ export class FakeMemory implements NativeMemory {
 
   prefault(): Promise<void> {
     return Promise.resolve();
+  }
+
+  filledPieces(): NativeRun[] {
+    return [];
   }
 
   allocatedBytes(): number {

@@ -134,7 +134,7 @@ describe('a session that breaks', () => {
   });
 
   it('after READY is rolled back on both sides when the lanes come back late', async () => {
-    const pair = await cutAtReady(3_000, { source: 2_000, destination: 20_000 });
+    const pair = await cutAtReady(4_000, { source: 3_000, destination: 30_000 });
     const outcome = await finish(pair);
     assertRolledBack(pair, outcome);
     assert.deepEqual(pair.destination.decisions, ['aborted']);
@@ -147,7 +147,7 @@ describe('a session that breaks', () => {
     assert.equal(destination.guest.state, 'running');
   });
 
-  it('after COMMIT tells its answer, though the guest does not resume and lanes are lost', async () => {
+  it('after COMMIT tells its answer, though the guest stands still and lanes are lost', async () => {
     const world = fakeWorld({ bytes: 8 << 20 }, { failResume: true });
     const patient = { source: 20_000, destination: 20_000 };
     const pair = await cutAtReady(300, patient, world, 'committed');

@@ -10,11 +10,15 @@ import { mutate } from '../../support/session/mutation.js';
 const gib = 1024 ** 3;
 const limit = 64 * gib;
 
-const block: WireBlock = { id: 0, name: 'ram', ramAddr: 0, bytes: gib };
+const filled = [
+  { first: 0, count: 3 },
+  { first: 5, count: 507 },
+];
+const block: WireBlock = { id: 0, name: 'ram', ramAddr: 0, bytes: gib, filled };
 
 const layout: WireLayout = {
   guestKind: 'demo',
-  blocks: [block, { id: 1, name: 'vga', ramAddr: gib, bytes: 16 << 20 }],
+  blocks: [block, { id: 1, name: 'vga', ramAddr: gib, bytes: 16 << 20, filled: [] }],
   description: '{"vcpus":1}',
   codec: 'lz4',
   verify: true,
@@ -38,6 +42,7 @@ const many = Array.from({ length: 65 }, (_, id) => ({
   name: `ram${id}`,
   ramAddr: id * 4096,
   bytes: 4096,
+  filled: [],
 }));
 
 const absurd: Readonly<Record<string, Partial<WireLayout>>> = {
@@ -56,6 +61,12 @@ const absurd: Readonly<Record<string, Partial<WireLayout>>> = {
   'a block beyond the limit': blocks({ ramAddr: limit }),
   'RAM beyond the limit': blocks({ bytes: limit + 4096 }),
   'four exabytes of RAM': blocks({ bytes: 2 ** 52 }),
+  'filled pieces beyond the block': blocks({ filled: [{ first: 511, count: 2 }] }),
+  'filled pieces from beyond the block on': blocks({ filled: [{ first: 513, count: 1 }] }),
+  'a run of no filled pieces': blocks({ filled: [{ first: 0, count: 0 }] }),
+  'filled pieces out of order': blocks({ filled: [...filled].reverse() }),
+  'filled pieces twice': blocks({ filled: [filled[0], filled[0]].flatMap((run) => run ?? []) }),
+  'endless runs of filled pieces': blocks({ filled: Array(1025).fill({ first: 0, count: 1 }) }),
   'a kind that is no scheme': { guestKind: '../../etc' },
   'an endless description': { description: 'x'.repeat(70_000) },
   'no epochs': { epochsMax: 0 },
