@@ -16,6 +16,7 @@ import type {
 import type { NativeMemory, NativeRun } from '../../src/native/addon.js';
 import { PF_PAGE_BYTES } from '../../src/native/abi.generated.js';
 import type { Random } from '../support/random.js';
+import { DirtyPages } from '../support/session/dirty-pages.js';
 import type { VirtualTime } from './time.js';
 
 function refused(): never {
@@ -53,6 +54,7 @@ export class SimMemory implements NativeMemory {
   }
 
   allocatedBytes = refused;
+  filledPieces = refused;
   hugeBytes = refused;
 
   close(): void {
@@ -93,7 +95,7 @@ export class SimGuest implements Guest {
   #ticks = 0;
   #owedWrites = 0;
   #slowdown = 0;
-  readonly #trackers = new Set<Set<number>>();
+  readonly #dirtyPages = new DirtyPages();
 
   constructor(
     readonly options: SimGuestOptions,
@@ -128,26 +130,11 @@ export class SimGuest implements Guest {
   }
 
   trackDirty(): Promise<DirtyTracker> {
-    this.#catchUp();
-    const dirty = new Set<number>();
-    const reported = new Set<number>();
-    this.#trackers.add(dirty);
-    return Promise.resolve({
-      collect: (into) => {
+    return Promise.resolve(
+      this.#dirtyPages.track(() => {
         this.#catchUp();
-        for (const page of dirty) reported.add(page);
-        dirty.clear();
-        for (const page of reported) into.addRange(page, 1);
-        return Promise.resolve();
-      },
-      commit: () => {
-        reported.clear();
-      },
-      close: () => {
-        this.#trackers.delete(dirty);
-        return Promise.resolve();
-      },
-    });
+      }),
+    );
   }
 
   async pause(): Promise<void> {
@@ -243,6 +230,6 @@ export class SimGuest implements Guest {
     const count = (this.#counts[page] ?? 0) + 1;
     this.#counts[page] = count;
     this.memory.content[page] = contentOf(page, count);
-    for (const dirty of this.#trackers) dirty.add(page);
+    this.#dirtyPages.note(page);
   }
 }

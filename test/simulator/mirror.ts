@@ -10,12 +10,12 @@ import * as abi from '../../src/native/abi.generated.js';
 import type { NativePageSet } from '../../src/native/addon.js';
 import type { Random } from '../support/random.js';
 import { FakePageSet } from '../support/session/fake-guest.js';
+import { TestSlots } from '../support/session/test-slots.js';
 import { MirrorBook, refuse } from './book.js';
 import type { MirrorFault } from './book.js';
 import { SimMemory } from './guest.js';
 import { checksum, isAuthentic, readRecord, sealRecord } from './seal.js';
 import type { SealedFields } from './seal.js';
-import { SimSlots } from './slots.js';
 import type { VirtualTime } from './time.js';
 
 const kinds = {
@@ -56,7 +56,7 @@ export interface SimMirrorOptions {
 
 export class SimMirror implements contract.Mirror {
   readonly info: contract.HelperInfo;
-  readonly slots: SimSlots;
+  readonly slots: TestSlots;
   readonly died: Promise<Error>;
   sessionId: Uint8Array = noSession;
   #tellDied: (error: Error) => void = () => undefined;
@@ -81,7 +81,7 @@ export class SimMirror implements contract.Mirror {
     const { vcpus, slots, recordPages } = options;
     this.info = { engine: 'in-process', vcpus, aes: 'none', ramLimitBytes: 2 ** 40 };
     const frameBytes = abi.PF_RECORD_HEADER_BYTES + abi.PF_RECORD_TAG_BYTES;
-    this.slots = new SimSlots(slots, frameBytes + recordPages * 8);
+    this.slots = new TestSlots(slots, frameBytes + recordPages * 8);
     this.#busyUntilMs = Array.from({ length: vcpus }, () => 0);
     this.#book = new MirrorBook(options.fault);
     this.died = new Promise((resolve) => {

@@ -1,12 +1,12 @@
-/** The window of a simulated mirror: a few slots of a few hundred bytes. */
-import type { Slot, SlotPool } from '../../src/mirror/contract.js';
+/** The window of a mirror that has none: slots of ordinary memory. */
+import type { Slot, SlotPool } from '../../../src/mirror/contract.js';
 
 interface Waiter {
   readonly give: (slot: Slot) => void;
   isOver: boolean;
 }
 
-export class SimSlots implements SlotPool {
+export class TestSlots implements SlotPool {
   readonly #free: number[];
   readonly #buffers: Uint8Array[];
   readonly #waiters: Waiter[] = [];
