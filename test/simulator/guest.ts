@@ -49,13 +49,13 @@ export class SimMemory implements NativeMemory {
   read = refused;
   write = refused;
   prefault = refused;
+  allocatedBytes = refused;
+  hugeBytes = refused;
+
+  /** None: a guest of the simulator is smaller than a piece. */
   filledPieces(): NativeRun[] {
     return [];
   }
-
-  allocatedBytes = refused;
-  filledPieces = refused;
-  hugeBytes = refused;
 
   close(): void {
     this.isFreed = true;
