@@ -13,7 +13,7 @@ import type {
   RamBlock,
   SelfCheck,
 } from '../../src/guest/contract.js';
-import type { NativeMemory } from '../../src/native/addon.js';
+import type { NativeMemory, NativeRun } from '../../src/native/addon.js';
 import { PF_PAGE_BYTES } from '../../src/native/abi.generated.js';
 import type { Random } from '../support/random.js';
 import { DirtyPages } from '../support/session/dirty-pages.js';
@@ -50,8 +50,12 @@ export class SimMemory implements NativeMemory {
   write = refused;
   prefault = refused;
   allocatedBytes = refused;
-  filledPieces = refused;
   hugeBytes = refused;
+
+  /** None: a guest of the simulator is smaller than a piece. */
+  filledPieces(): NativeRun[] {
+    return [];
+  }
 
   close(): void {
     this.isFreed = true;
