@@ -1,7 +1,7 @@
 /**
- * What: the end-to-end rate of a paused guest: two processes, real mirrors, lanes over TCP on
- * loopback. The guest's RAM is random, so no codec and no zero page makes it less; memory is
- * touched before the clock runs, on both sides.
+ * What: the end-to-end rate of a paused guest: two processes, real mirrors, lanes on loopback. The
+ * guest's RAM is random, so no codec and no zero page makes it less; memory is touched before the
+ * clock runs, on both sides.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,9 +18,11 @@ import {
   type EngineName,
   type Guest,
   type MigrationReport,
+  type SessionEvent,
   type SessionOptions,
 } from '../src/index.js';
 import { PEER_TIMEOUT_MS_DEFAULT, WINDOW_BYTES_DEFAULT } from '../src/limits.js';
+import { withParameters } from './address.js';
 
 export interface MigrationCase {
   readonly engine: EngineName;
@@ -28,12 +30,20 @@ export interface MigrationCase {
   readonly vcpus: number;
   readonly codec: CodecName;
   readonly ramBytes: number;
+  /** Where the destination listens, as an address; default: a free port of TCP. */
+  readonly place?: string;
 }
 
 export interface MigrationRates extends MigrationCase {
   /** Plain bytes of guest RAM per second of the rounds. */
   readonly bytesPerSecond: number;
   readonly wireBytesPerSecond: number;
+  /** Processor time of both processes from the first round on, user and system. */
+  readonly cpuSeconds: number;
+  readonly plainBytes: number;
+  /** Peak resident memory of each process, less the guest's RAM. */
+  readonly sourcePeakBytes: number;
+  readonly destinationPeakBytes: number;
 }
 
 interface Given {
@@ -42,11 +52,29 @@ interface Given {
 }
 
 type Told =
-  { readonly address: string } | { readonly report: Pick<MigrationReport, 'outcome' | 'error'> };
+  | { readonly address: string }
+  | { readonly report: Pick<MigrationReport, 'outcome' | 'error'>; readonly cpuSeconds: number };
+
+/** Processor time of this process from the first round on. */
+class RoundsCpu {
+  #start: NodeJS.CpuUsage | undefined;
+
+  note(event: SessionEvent): void {
+    if (event.type === 'state' && event.state === 'precopy') this.#start ??= process.cpuUsage();
+  }
+
+  get seconds(): number {
+    if (this.#start === undefined) return 0;
+    const { user, system } = process.cpuUsage(this.#start);
+    return (user + system) / 1e6;
+  }
+}
+
+const placeOf = ({ place }: MigrationCase): URL => new URL(place ?? 'tcp://127.0.0.1:0');
 
 function sessionOptions({ options, secret }: Given): Omit<SessionOptions, 'laneSource'> {
   return {
-    transport: 'tcp',
+    transport: placeOf(options).protocol.slice(0, -1),
     secret: Buffer.from(secret, 'hex'),
     engine: options.engine,
     vcpus: options.vcpus,
@@ -65,14 +93,15 @@ async function prefault(guest: Guest): Promise<void> {
 /** The destination's process: tells its address, then how it ended. */
 async function receive(given: Given): Promise<void> {
   const tell = (told: Told): void => void process.send?.(told);
-  const tcp = await openTransport(new URL('tcp://127.0.0.1:0'));
+  const place = placeOf(given.options);
+  const transport = await openTransport(place);
+  const cpu = new RoundsCpu();
   let guest: Guest | undefined;
   const { outcome, error } = await runDestination({
     ...sessionOptions(given),
     laneSource: {
       mode: 'listen',
-      listen: (onLane) =>
-        tcp.listen(new URL('tcp://127.0.0.1:0'), { maxFrameBytes: FRAME_BYTES_MAX }, onLane),
+      listen: (onLane) => transport.listen(place, { maxFrameBytes: FRAME_BYTES_MAX }, onLane),
     },
     openGuest: async (layout) => {
       guest = await openDestinationGuest(new URL(`demo:?backend=${given.options.engine}`), layout);
@@ -81,10 +110,12 @@ async function receive(given: Given): Promise<void> {
     },
     recordDecision: () => Promise.resolve(),
     onEvent: (event) => {
+      cpu.note(event);
       if (event.type === 'listening') tell({ address: event.address });
     },
   });
-  tell({ report: { outcome, ...(error === undefined ? {} : { error }) } });
+  const report = { outcome, ...(error === undefined ? {} : { error }) };
+  tell({ report, cpuSeconds: cpu.seconds });
   await guest?.close();
 }
 
@@ -97,9 +128,14 @@ async function told(child: ChildProcess): Promise<Told> {
   return message;
 }
 
-async function send(given: Given, guest: Guest, address: string): Promise<MigrationReport> {
+async function send(
+  given: Given,
+  guest: Guest,
+  address: string,
+  cpu: RoundsCpu,
+): Promise<MigrationReport> {
   const { options } = given;
-  const tcp = await openTransport(new URL(address));
+  const transport = await openTransport(new URL(address));
   return runSource({
     ...sessionOptions(given),
     guest,
@@ -107,7 +143,8 @@ async function send(given: Given, guest: Guest, address: string): Promise<Migrat
       mode: 'dial',
       lanes: options.lanes,
       address,
-      dial: (signal) => tcp.dial(new URL(address), { signal, maxFrameBytes: FRAME_BYTES_MAX }),
+      dial: (signal) =>
+        transport.dial(new URL(address), { signal, maxFrameBytes: FRAME_BYTES_MAX }),
     },
     codec: options.codec,
     level: 0,
@@ -115,6 +152,9 @@ async function send(given: Given, guest: Guest, address: string): Promise<Migrat
     downtimeLimitMs: 300,
     maxEpochs: 30,
     verify: false,
+    onEvent: (event) => {
+      cpu.note(event);
+    },
   });
 }
 
@@ -127,15 +167,27 @@ export async function measureMigration(options: MigrationCase): Promise<Migratio
     await guest.pause();
     const first = await told(child);
     if (!('address' in first)) throw new Error(`no address: ${JSON.stringify(first)}`);
-    const report = await send(given, guest, first.address);
+    const cpu = new RoundsCpu();
+    const ended = told(child);
+    ended.catch(() => undefined);
+    const address = withParameters(first.address, placeOf(options).href);
+    const report = await send(given, guest, address, cpu);
+    const sourceCpuSeconds = cpu.seconds;
     if (report.outcome !== 'completed') {
       throw new Error(`the migration ${report.outcome}: ${report.error?.message ?? ''}`);
     }
+    const last = await ended;
+    const cpuSeconds = sourceCpuSeconds + ('cpuSeconds' in last ? last.cpuSeconds : NaN);
+    const peakBytes = (peak: number | null): number => (peak ?? NaN) - options.ramBytes;
     const seconds = report.rounds.reduce((sum, { durationMs }) => sum + durationMs, 0) / 1000;
     return {
       ...options,
       bytesPerSecond: report.plainBytes / seconds,
       wireBytesPerSecond: report.wireBytes / seconds,
+      cpuSeconds,
+      plainBytes: report.plainBytes,
+      sourcePeakBytes: peakBytes(report.peakRssBytes.source),
+      destinationPeakBytes: peakBytes(report.peakRssBytes.destination),
     };
   } finally {
     child.kill();

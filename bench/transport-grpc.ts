@@ -64,11 +64,9 @@ const bare: PipeEnds = {
   },
 };
 
-export type GrpcPipeOptions = Omit<TransportPipeOptions, 'place'>;
-
-export function measureGrpcPipe(options: GrpcPipeOptions): Promise<TransportPipeResult> {
-  const placed = { ...options, place: 'grpc://127.0.0.1:0' };
-  return measureTransportPipe(import.meta.url, placed, bare);
+/** `options.place` is where to listen, such as grpc://127.0.0.1:0. */
+export function measureGrpcPipe(options: TransportPipeOptions): Promise<TransportPipeResult> {
+  return measureTransportPipe(import.meta.url, options, bare);
 }
 
 async function main(): Promise<void> {
@@ -85,11 +83,11 @@ async function main(): Promise<void> {
     return;
   }
   const [lanes, totalBytes] = [Number(values.lanes), Number(values.bytes)];
-  const shared = { lanes, chunkBytes: 1024 * 1024 };
+  const shared = { lanes, chunkBytes: 1024 * 1024, place: 'grpc://127.0.0.1:0' };
   for (let run = 0; run < Number(values.runs); run += 1) {
     for (const sender of ['dialer', 'listener'] as const) {
       for (const pipe of ['bare', 'lane'] as const) {
-        const local = { ...shared, pipe, sender, totalBytes, roundTripMs: 0 };
+        const local = { ...shared, pipe, sender, totalBytes };
         console.log(pipeLine(await measureGrpcPipe(local)));
       }
       for (const pipe of ['default', 'bare', 'lane'] as const) {

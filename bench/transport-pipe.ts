@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import { transportFor } from '../src/transport/registry.js';
 import { DelayProxy } from '../test/support/delay-proxy.js';
+import { withParameters } from './address.js';
 import { Meter, ringSink } from './tcp-bare.js';
 import type { Received } from './tcp-bare.js';
 
@@ -21,8 +22,11 @@ export interface TransportPipeOptions {
   readonly chunkBytes: number;
   /** Who sends: the side that dials, or the side that listens. */
   readonly sender: 'dialer' | 'listener';
-  /** Of a delay proxy in between; 0: none. Only where one side listens at a port. */
-  readonly roundTripMs: number;
+  /**
+   * Of a delay proxy in between, where one side listens at a port. 0: the proxy without a delay;
+   * absent: no proxy.
+   */
+  readonly roundTripMs?: number;
   /** Where to listen, as an address. */
   readonly place: string;
 }
@@ -33,6 +37,7 @@ export interface TransportPipeResult extends TransportPipeOptions {
   readonly receiverCpuSeconds: number;
   readonly senderCpuSeconds: number;
   readonly receiverPeakRssBytes: number;
+  readonly senderPeakRssBytes: number;
 }
 
 /** One side of a bare pipe: sends `pieces` chunks on each lane, or counts what comes. */
@@ -97,7 +102,8 @@ export async function runListener(json: string, bare: PipeEnds): Promise<void> {
       ? new Meter(total, (received) => process.send?.({ received }))
       : undefined;
   const task = { options, pieces: piecesOf(options), meter };
-  process.send?.({ address: await endsFor(options, bare).listen(task) });
+  const address = await endsFor(options, bare).listen(task);
+  process.send?.({ address: withParameters(address, options.place) });
 }
 
 async function message<T>(child: ReturnType<typeof fork>): Promise<T> {
@@ -124,7 +130,9 @@ export async function measureTransportPipe(
   let proxy: DelayProxy | undefined;
   try {
     let { address } = await message<{ address: string }>(child);
-    if (options.roundTripMs > 0) [address, proxy] = await delayed(address, options.roundTripMs);
+    if (options.roundTripMs !== undefined) {
+      [address, proxy] = await delayed(address, options.roundTripMs);
+    }
     let counted: (received: Received) => void = () => undefined;
     const isReceiver = options.sender === 'listener';
     const arrived = isReceiver
@@ -147,6 +155,7 @@ export async function measureTransportPipe(
       receiverCpuSeconds: received.cpuSeconds,
       senderCpuSeconds: (user + system) / 1e6,
       receiverPeakRssBytes: received.peakRssBytes,
+      senderPeakRssBytes: process.resourceUsage().maxRSS * 1024,
     };
   } finally {
     await proxy?.close();
@@ -158,7 +167,7 @@ export async function measureTransportPipe(
 export function pipeLine(result: TransportPipeResult): string {
   const { pipe, lanes, sender, roundTripMs, bytesPerSecond } = result;
   const rate = `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
-  const line = roundTripMs === 0 ? 'loopback' : `${roundTripMs} ms round trip`;
+  const line = roundTripMs === undefined ? 'loopback' : `${roundTripMs} ms round trip`;
   const rss = `${(result.receiverPeakRssBytes / 1024 / 1024).toFixed(0)} MiB`;
   const cpu = `receiver ${result.receiverCpuSeconds.toFixed(2)} s, ${rss}`;
   return `${pipe.padEnd(8)} ${lanes} lanes  ${sender} sends  ${line}  ${rate}  ${cpu}`;

@@ -92,15 +92,11 @@ const bare: PipeEnds = {
   },
 };
 
-export type RedisPipeOptions = Omit<TransportPipeOptions, 'place' | 'roundTripMs'>;
-
-/** `server` is the address of a running broker, such as redis://127.0.0.1:6379. */
-export function measureRedisPipe(
-  server: string,
-  options: RedisPipeOptions,
-): Promise<TransportPipeResult> {
-  const place = `${server}?name=bench-${randomBytes(6).toString('hex')}`;
-  return measureTransportPipe(import.meta.url, { ...options, place, roundTripMs: 0 }, bare);
+/** `options.place` is the address of a running broker, such as redis://127.0.0.1:6379. */
+export function measureRedisPipe(options: TransportPipeOptions): Promise<TransportPipeResult> {
+  const place = new URL(options.place);
+  place.searchParams.set('name', `bench-${randomBytes(6).toString('hex')}`);
+  return measureTransportPipe(import.meta.url, { ...options, place: place.href }, bare);
 }
 
 async function main(): Promise<void> {
@@ -122,11 +118,8 @@ async function main(): Promise<void> {
     const shared = { lanes, totalBytes, chunkBytes: 1024 * 1024, sender: 'dialer' } as const;
     for (let run = 0; run < Number(values.runs); run += 1) {
       for (const pipe of ['bare', 'lane'] as const) {
-        const result = await measureRedisPipe(`redis://127.0.0.1:${server.port}`, {
-          ...shared,
-          pipe,
-        });
-        console.log(pipeLine(result));
+        const place = `redis://127.0.0.1:${server.port}`;
+        console.log(pipeLine(await measureRedisPipe({ ...shared, pipe, place })));
       }
     }
   } finally {

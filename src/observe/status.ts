@@ -1,5 +1,5 @@
 /** What: a running session as lines for people. Pure. */
-import type { MigrationStatus } from '../session/types.js';
+import type { LaneReport, MigrationStatus } from '../session/types.js';
 import { formatByteRate, formatBytes, formatCount, formatMilliseconds } from '../units.js';
 import { convergenceSentence, settingsSentence, stateTexts } from './rounds.js';
 import { printable } from './style.js';
@@ -14,6 +14,10 @@ function progressText({ progress }: MigrationStatus): string | undefined {
   return `${epoch}: ${share} %, ${pages}, ${formatByteRate(bytesPerSecond)}`;
 }
 
+function laneFact({ lane, bytesSent, bytesReceived }: LaneReport): readonly [string, string] {
+  return [`lane ${lane}`, `${formatBytes(bytesSent)} sent, ${formatBytes(bytesReceived)} received`];
+}
+
 /** `name` is what the session is called here, such as source-4711. */
 export function statusLines(name: string, status: MigrationStatus): string[] {
   const held = status.isPaused ? ', held' : '';
@@ -24,6 +28,7 @@ export function statusLines(name: string, status: MigrationStatus): string[] {
     ['round', progressText(status)],
     ['sent', `${formatBytes(status.wireBytes)} of ${formatBytes(status.ramBytes)} guest RAM`],
     ['lanes', `${status.lanes} over ${status.transport}`],
+    ...(status.perLane ?? []).map(laneFact),
     ['time', formatMilliseconds(status.totalMs)],
     ['settings', settings === null ? undefined : settingsSentence(settings).slice(10)],
     ['precopy', convergence === undefined ? undefined : convergenceSentence(convergence)],

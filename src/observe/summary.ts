@@ -1,11 +1,13 @@
 /** What: the closing lines of a migration: the verdict first, then what stands behind it. Pure. */
-import type { MigrationReport } from '../session/types.js';
+import type { LaneReport, MigrationReport } from '../session/types.js';
 import { formatByteRate, formatBytes, formatCount, formatMilliseconds } from '../units.js';
 import { isVerified } from './report.js';
 import { ratioOf } from './rounds.js';
 import { printable, type Style } from './style.js';
 
 const nameColumns = 12;
+/** Of up to 64: more would push the verdict off the screen. */
+const lanesListedMost = 8;
 
 type Fact = readonly [name: string, value: string];
 
@@ -57,6 +59,16 @@ function engineFact(report: MigrationReport, style: Style): Fact {
   return ['engines', `${engines}, ${vcpus}`];
 }
 
+/** "261 MiB in 254 frames at 480 MB/s, opened 2 times". */
+function laneFact(lane: LaneReport): Fact {
+  const isSender = lane.bytesSent >= lane.bytesReceived;
+  const bytes = formatBytes(isSender ? lane.bytesSent : lane.bytesReceived);
+  const frames = isSender ? lane.framesSent : lane.framesReceived;
+  const rate = isSender ? ` at ${formatByteRate(lane.sendBytesPerSecond)}` : '';
+  const again = lane.connections > 1 ? `, opened ${lane.connections} times` : '';
+  return [`lane ${lane.lane}`, `${bytes} in ${formatCount(frames)} frames${rate}${again}`];
+}
+
 function memoryFact(report: MigrationReport): Fact | undefined {
   const { source, destination } = report.peakRssBytes;
   const parts: string[] = [];
@@ -76,6 +88,7 @@ function factsOf(report: MigrationReport, style: Style): Fact[] {
     sentFact(report),
     engineFact(report, style),
     ['lanes', `${lanes} over ${report.transport}, codec ${report.codec}`],
+    ...(report.perLane ?? []).slice(0, lanesListedMost).map(laneFact),
     memoryFact(report),
     ['session', report.sessionId],
   ];

@@ -273,6 +273,7 @@ class DestinationSession {
       transport: this.options.transport,
       sessionId: this.#core?.sessionId ?? '',
       lanes: this.#core?.lanes.mostAtOnce ?? 0,
+      perLane: this.#core?.lanes.reports() ?? [],
       error,
       totalMs: this.dependencies.clock.now() - this.#startedMs,
       guestState: guestState === 'closed' ? 'gone' : guestState,

@@ -5,12 +5,14 @@
 import { TransportError } from '../errors.js';
 import { encodeFrame } from '../wire/frames.js';
 import type { Clock } from './clock.js';
+import { LaneLedger } from './lane-ledger.js';
 import { stalledLanes } from './lane-watch.js';
 import { LANE_STALL_MS, PINGS_PER_TIMEOUT } from './limits.js';
 import { timeoutError } from './life.js';
 import { pickLane } from './scheduler.js';
 import type { LaneTraffic, SessionLane } from './session-lane.js';
 import { closingError } from './session-lane.js';
+import type { LaneReport } from './types.js';
 
 export interface LaneSetEvents {
   added(lane: SessionLane): void;
@@ -20,6 +22,7 @@ export interface LaneSetEvents {
 
 export class LaneSet {
   readonly #lanes = new Set<SessionLane>();
+  readonly #ledger = new LaneLedger();
   #lastEnd: Error | undefined;
   #endedGracefully = false;
   #mostAtOnce = 0;
@@ -57,8 +60,14 @@ export class LaneSet {
     if (this.count === 0) this.#lastEnd = error;
   }
 
-  pick(): SessionLane | undefined {
-    return pickLane(this.#lanes);
+  /** The lane for a frame of `bytes`. */
+  pick(bytes: number): SessionLane | undefined {
+    return pickLane(this.#lanes, bytes, this.clock.now());
+  }
+
+  /** What each lane has carried so far. */
+  reports(): LaneReport[] {
+    return this.#ledger.reports(this.#lanes);
   }
 
   /**
@@ -107,6 +116,7 @@ export class LaneSet {
 
   #remove(lane: SessionLane, error: Error | undefined): void {
     if (!this.#lanes.delete(lane)) return;
+    this.#ledger.end(lane);
     const said = lane.goodbye === undefined ? undefined : new Error(`it said: ${lane.goodbye}`);
     this.#lastEnd = error ?? said ?? this.#lastEnd;
     this.#endedGracefully = error === undefined;

@@ -131,7 +131,7 @@ export class Outbox {
   }
 
   #dispatch(entry: Entry): void {
-    const lane = this.lanes.pick();
+    const lane = this.lanes.pick(entry.shipment.bytes.length);
     if (lane === undefined) {
       entry.lane = undefined;
       this.#waiting.add(entry);

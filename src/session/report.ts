@@ -3,7 +3,13 @@ import { AbortError, errorCode, errorMessage } from '../errors.js';
 import type { SelfCheck } from '../guest/contract.js';
 import type { CodecName, EngineName } from '../mirror/contract.js';
 import type { Statistics } from './statistics.js';
-import type { ConvergenceReport, DowntimeParts, MigrationReport, Role } from './types.js';
+import type {
+  ConvergenceReport,
+  DowntimeParts,
+  LaneReport,
+  MigrationReport,
+  Role,
+} from './types.js';
 
 /** What becomes known on the way; undefined or null: not yet. */
 export interface Findings {
@@ -49,6 +55,7 @@ export interface Ending {
   readonly transport: string;
   readonly sessionId: string;
   readonly lanes: number;
+  readonly perLane: readonly LaneReport[];
   /** Undefined: completed. */
   readonly error: Error | undefined;
   readonly totalMs: number;
@@ -79,6 +86,7 @@ export function buildReport(
     engine: { source: findings.sourceEngine, destination: findings.destinationEngine },
     transport: ending.transport,
     lanes: ending.lanes,
+    perLane: ending.perLane,
     vcpus: findings.vcpus,
     codec: findings.codec,
     ramBytes: findings.ramBytes,

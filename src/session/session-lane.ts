@@ -8,7 +8,7 @@ import { setMaxListeners } from 'node:events';
 
 import type { ProtocolError } from '../errors.js';
 import { AbortError, TransportError } from '../errors.js';
-import type { FrameSink, Lane } from '../transport/contract.js';
+import type { FrameSink, Lane, LaneCounters } from '../transport/contract.js';
 import type { AckSet } from '../wire/ack.js';
 import { checkAck } from '../wire/ack.js';
 import type { ClearFrame } from '../wire/frames.js';
@@ -18,6 +18,7 @@ import { badField, printable } from '../wire/problem.js';
 import type { RecordKind } from '../wire/record-head.js';
 import { recordKind } from '../wire/record-head.js';
 import type { Clock } from './clock.js';
+import { DrainRate } from './drain-rate.js';
 import { GREETINGS_HELD_MAX, LANE_FRAMES_IN_FLIGHT, UNPACED_FRAME_BYTES_MAX } from './limits.js';
 import type { Pacer } from './pacing.js';
 
@@ -76,6 +77,7 @@ export class SessionLane implements FrameSink {
   readonly #bulk: Outgoing[] = [];
   #inFlight = 0;
   #isPaced = false;
+  readonly #drainRate = new DrainRate();
   #heardBytes = 0;
 
   constructor(
@@ -106,6 +108,20 @@ export class SessionLane implements FrameSink {
     return this.#isOpen;
   }
 
+  get counters(): LaneCounters {
+    return this.lane.counters;
+  }
+
+  /** Time in which it had something to send, in milliseconds. */
+  get busyMs(): number {
+    return this.#drainRate.busyMs(this.clock.now());
+  }
+
+  /** How fast it hands on what it is given; undefined: not known. */
+  bytesPerMs(nowMs: number): number | undefined {
+    return this.#drainRate.bytesPerMs(nowMs);
+  }
+
   /** Fires at the lane's end. */
   get endSignal(): AbortSignal {
     return this.#endController.signal;
@@ -132,6 +148,7 @@ export class SessionLane implements FrameSink {
     if (!this.#isOpen) return Promise.reject(this.#endError());
     const bytes = parts.reduce((sum, part) => sum + part.length, 0);
     this.queuedBytes += bytes;
+    this.#drainRate.begin(this.clock.now());
     this.givenBytes += bytes;
     return new Promise((sent, lost) => {
       (urgent ? this.#urgent : this.#bulk).push({ parts, bytes, sent, lost });
@@ -313,6 +330,7 @@ export class SessionLane implements FrameSink {
   #settled(outgoing: Outgoing): void {
     this.#inFlight -= 1;
     this.queuedBytes -= outgoing.bytes;
+    this.#drainRate.handedOn(outgoing.bytes, this.clock.now(), this.queuedBytes === 0);
     this.#pump();
   }
 

@@ -204,6 +204,7 @@ class SourceSession {
       transport,
       sessionId: this.#core?.sessionId ?? '',
       lanes: this.#core?.lanes.mostAtOnce ?? 0,
+      perLane: this.#core?.lanes.reports() ?? [],
       error,
       totalMs: this.dependencies.clock.now() - this.#startedMs,
       guestState: guest.state === 'closed' ? 'gone' : guest.state,

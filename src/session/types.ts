@@ -96,6 +96,22 @@ export interface RoundReport {
   readonly durationMs: number;
 }
 
+/** What one lane has carried on this side, all its connections together. */
+export interface LaneReport {
+  /** The dialer's number for it, from 0. */
+  readonly lane: number;
+  /** For people: where its other end was last. */
+  readonly remote: string;
+  /** 1, and one more each time it was lost and dialed again. */
+  readonly connections: number;
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** While it had something to send; 0 when it never had. */
+  readonly sendBytesPerSecond: number;
+}
+
 /** How the decision to stop the guest came about. */
 export interface ConvergenceReport {
   readonly policy: StallPolicy | null;
@@ -135,6 +151,8 @@ export interface MigrationReport {
   readonly engine: { readonly source: EngineName | null; readonly destination: EngineName | null };
   readonly transport: string;
   readonly lanes: number;
+  /** By lane number; absent where there was no session. */
+  readonly perLane?: readonly LaneReport[];
   readonly vcpus: number;
   readonly codec: CodecName;
   readonly ramBytes: number;

@@ -1,10 +1,10 @@
 import grpc from '../../transports/grpc/index.js';
 import { transportCompliance } from '../../src/transport/compliance/index.js';
-import { refusedPort, silentPort } from '../support/tcp-peers.js';
+import { openStranger, refusedPort, silentPort } from '../support/tcp-peers.js';
 
 transportCompliance({
   name: 'grpc',
-  hooks: ['refusedAddress', 'unresolvableAddress', 'silentAddress'],
+  hooks: ['refusedAddress', 'unresolvableAddress', 'silentAddress', 'openPasserBy'],
   create: () =>
     Promise.resolve({
       transport: grpc(),
@@ -17,5 +17,6 @@ transportCompliance({
         const { port, release } = await silentPort();
         return { address: new URL(`grpc://127.0.0.1:${port}`), release };
       },
+      openPasserBy: openStranger,
     }),
 });

@@ -68,6 +68,7 @@ const aclRules = [
 
 transportCompliance({
   name: 'rediss, with certificates both ways and an ACL user',
+  cycles: 100,
   async create(): Promise<ComplianceTarget> {
     const authority = new Authority();
     const own = authority.issue('broker', 'DNS:broker.test,IP:127.0.0.1');
@@ -90,6 +91,7 @@ transportCompliance({
 
 transportCompliance({
   name: 'redis, a Cluster of three',
+  cycles: 100,
   async create(): Promise<ComplianceTarget> {
     const nodes = await startCluster();
     const [first, ...others] = nodes.map(({ port }) => `127.0.0.1:${port}`);

@@ -9,6 +9,7 @@ import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
+import { errorCode } from '../../src/errors.js';
 import {
   CollectingSink,
   checkTransportError,
@@ -243,7 +244,13 @@ describe('a listener over gRPC among strangers', () => {
   it('serves its peer while others send garbage, fall silent or call something else', async () => {
     const lanes: Lane[] = [];
     const sink = new CollectingSink();
-    const listener = await grpc().listen(new URL('grpc://127.0.0.1:0'), limits, (lane) => {
+    const refused: string[] = [];
+    const onRefused = (remote: string, error: Error): void => {
+      assert.match(remote, /^grpc:\/\/127\.0\.0\.1:\d+$/);
+      refused.push(errorCode(error));
+    };
+    const at = new URL('grpc://127.0.0.1:0');
+    const listener = await grpc().listen(at, { ...limits, onRefused }, (lane) => {
       lanes.push(lane);
       lane.receive(sink);
     });
@@ -272,6 +279,8 @@ describe('a listener over gRPC among strangers', () => {
     assert.deepEqual(sink.reserved, [], 'no stranger has asked for memory');
     await until(() => garbage.every((socket) => socket.destroyed), 'garbage is hung up on');
     assert.equal(lanes.length, 2);
+    const told = refused.filter((code) => code === 'ERR_PAGEFERRY_TRANSPORT_GARBAGE');
+    assert.equal(told.length, garbage.length, 'the listener tells of each');
     client.close();
     for (const stranger of strangers) stranger.destroy();
     lane.abort();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
+import { errorCode } from '../../src/errors.js';
 import {
   Gate,
   checkTransportError,
@@ -214,7 +215,7 @@ describe('a listener over Redis among strangers', () => {
     });
   }
 
-  it('takes no notice of knocks that are none, and of those who left', async () => {
+  it('makes no lane of knocks that are none, and of those who left, and says so', async () => {
     await lanes.listen();
     const name = new URL(lanes.address).searchParams.get('name') ?? '';
     const knocks = `pageferry:{${name}}:knocks`;
@@ -228,6 +229,11 @@ describe('a listener over Redis among strangers', () => {
     assert.equal(lanes.accepted.length, 1);
     await dialed.lane.send([frame(0)]);
     await until(() => accepted.sink.frames.length === 1, 'the rightful peer is served');
+    await until(() => lanes.refused.length === 42, 'each is told to have been refused');
+    for (const [remote, error] of lanes.refused) {
+      assert.match(remote, /^redis:\/\/127\.0\.0\.1:\d+\?name=/);
+      assert.match(errorCode(error), /_(GARBAGE|PEER_GONE)$/);
+    }
     await lanes.close();
     await server.becomesEmpty();
   });

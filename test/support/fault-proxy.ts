@@ -1,7 +1,7 @@
 /**
- * A TCP proxy that does to connections what networks do: cuts them (with a reset), refuses new
- * ones for a while, delays, stalls, half-closes and flips bytes. Every fault is counted, so that a
- * test can tell whether it happened at all.
+ * A proxy of TCP or local sockets that does to connections what networks do: cuts them (with a
+ * reset), refuses new ones for a while, delays, stalls, half-closes and flips bytes. Every fault is
+ * counted, so that a test can tell whether it happened at all.
  */
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -26,6 +26,8 @@ export interface Faults {
 /** Chunks of one direction that wait to be sent on. */
 const chunksHeldMax = 64;
 
+type Place = { readonly path: string } | { readonly host: string; readonly port: number };
+
 interface Pair {
   readonly client: Socket;
   readonly upstream: Socket;
@@ -43,21 +45,30 @@ export class FaultProxy {
 
   private constructor(
     private readonly server: Server,
-    private readonly upstreamPort: number,
+    private readonly upstream: Place,
     private readonly faults: Faults,
     private readonly random: Random,
   ) {
     this.#nextFlip = faults.flipEveryBytes ?? Infinity;
   }
 
-  /** Listens at a free port of 127.0.0.1 in front of `upstreamPort` there. */
-  static async start(upstreamPort: number, faults: Faults, random: Random): Promise<FaultProxy> {
+  /**
+   * Listens at a free port of 127.0.0.1 in front of a port there; or next to a local socket, at its
+   * path with `.proxy` added.
+   */
+  static async start(
+    upstream: number | string,
+    faults: Faults,
+    random: Random,
+  ): Promise<FaultProxy> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
-    const proxy = new FaultProxy(server, upstreamPort, faults, random);
+    const place =
+      typeof upstream === 'string' ? { path: upstream } : { host: '127.0.0.1', port: upstream };
+    const proxy = new FaultProxy(server, place, faults, random);
     server.on('connection', (client) => {
       proxy.#accept(client);
     });
-    server.listen(0, '127.0.0.1');
+    server.listen('path' in place ? { path: `${place.path}.proxy` } : { ...place, port: 0 });
     await once(server, 'listening');
     if (faults.cutEveryMs !== undefined) {
       proxy.#cutTimer = setInterval(() => {
@@ -68,7 +79,11 @@ export class FaultProxy {
   }
 
   get address(): string {
-    return `tcp://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `tcp://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
   }
 
   get connections(): number {
@@ -116,15 +131,10 @@ export class FaultProxy {
     this.counts.connections += 1;
     if (this.#isDown) {
       this.counts.refused += 1;
-      client.resetAndDestroy();
+      this.#drop(client);
       return;
     }
-    const upstream = connect({
-      host: '127.0.0.1',
-      port: this.upstreamPort,
-      allowHalfOpen: true,
-      noDelay: true,
-    });
+    const upstream = connect({ ...this.upstream, allowHalfOpen: true, noDelay: true });
     upstream.on('error', () => undefined);
     const pair = { client, upstream, isStalled: false };
     this.#pairs.add(pair);
@@ -206,8 +216,14 @@ export class FaultProxy {
   #cut(pair: Pair): void {
     this.#pairs.delete(pair);
     this.counts.cuts += 1;
-    pair.client.resetAndDestroy();
-    pair.upstream.resetAndDestroy();
+    this.#drop(pair.client);
+    this.#drop(pair.upstream);
+  }
+
+  /** With a reset, which local sockets have not. */
+  #drop(socket: Socket): void {
+    if ('path' in this.upstream) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   #later(delayMs: number, run: () => void): void {

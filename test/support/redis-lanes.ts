@@ -16,6 +16,7 @@ export class RedisLanes {
   readonly address: string;
   readonly accepted: LaneEnd[] = [];
   readonly dialed: LaneEnd[] = [];
+  readonly refused: (readonly [remote: string, error: Error])[] = [];
   #listener: Listener | undefined;
   #arrived: () => void = () => undefined;
 
@@ -29,7 +30,11 @@ export class RedisLanes {
   }
 
   async listen(): Promise<void> {
-    this.#listener = await redis().listen(new URL(this.address), limits, (lane) => {
+    const onRefused = (remote: string, error: Error): void => {
+      this.refused.push([remote, error]);
+    };
+    const options = { ...limits, onRefused };
+    this.#listener = await redis().listen(new URL(this.address), options, (lane) => {
       const sink = new CollectingSink();
       lane.receive(sink);
       this.accepted.push({ lane, sink });

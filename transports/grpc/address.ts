@@ -6,10 +6,18 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 
-import { addressError, parseHostPort, schemeOf } from '../../src/transport/base/index.js';
-import { parametersOf } from '../common/parameters.js';
-import { readTlsFiles, tlsParameterNames } from '../common/tls-files.js';
-import type { TlsFiles } from '../common/tls-files.js';
+import {
+  addressError,
+  addressParameters,
+  parseHostPort,
+  pemParameterNames,
+  readPemFiles,
+  schemeOf,
+  withoutParameters,
+} from '../../src/transport/base/index.js';
+import type { PemFiles } from '../../src/transport/base/index.js';
+
+const secureParameters = [...pemParameterNames, 'name'] as const;
 
 export interface GrpcAddress {
   readonly scheme: string;
@@ -23,7 +31,7 @@ export interface GrpcAddress {
   /** The query, to be shown again in a listener's address. */
   readonly query: string;
   /** Throws ConfigurationError. */
-  readTls(): Promise<TlsFiles>;
+  readTls(): Promise<PemFiles>;
 }
 
 function targetOf(host: string, port: number): string {
@@ -35,11 +43,9 @@ function targetOf(host: string, port: number): string {
 export function parseGrpcAddress(address: URL, purpose: 'dial' | 'listen'): GrpcAddress {
   const scheme = schemeOf(address);
   const isSecure = scheme === 'grpcs';
-  const bare = new URL(address);
-  bare.search = '';
-  const { host, port } = parseHostPort(bare, purpose);
-  const parameters = parametersOf(address, isSecure ? [...tlsParameterNames, 'name'] : []);
-  if (isSecure && purpose === 'listen' && !parameters.has('cert')) {
+  const { host, port } = parseHostPort(withoutParameters(address), purpose);
+  const parameters = addressParameters(address, isSecure ? secureParameters : []);
+  if (isSecure && purpose === 'listen' && parameters.cert === undefined) {
     throw addressError(address, 'the parameters cert and key, the listener’s own certificate');
   }
   return {
@@ -47,9 +53,9 @@ export function parseGrpcAddress(address: URL, purpose: 'dial' | 'listen'): Grpc
     host,
     port,
     isSecure,
-    serverName: parameters.get('name'),
+    serverName: parameters.name,
     target: targetOf(host, port),
     query: address.search,
-    readTls: () => readTlsFiles(address, parameters),
+    readTls: () => readPemFiles(address, parameters),
   };
 }

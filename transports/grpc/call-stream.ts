@@ -6,8 +6,8 @@
  * than write() === false), and HTTP/2 takes them as far as the peer's window reaches; what comes is
  * read only as far as the lane reads, so the window is given back no sooner.
  *
- * Writing copies: grpc-js serializes when it is a message's turn, long after the lane would have
- * its memory back. Waiting for that instead costs more, because nothing would be queued meanwhile.
+ * Writing copies (message-copies.ts): grpc-js serializes at a message's turn, long after the
+ * lane would have its memory back. Waiting for that instead costs more: nothing would be queued.
  */
 import { Duplex } from 'node:stream';
 
@@ -15,7 +15,8 @@ import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
 
 import { StreamLane } from '../../src/transport/base/index.js';
 import type { LaneOptions } from '../../src/transport/base/index.js';
-import { MESSAGE_BYTES_MAX, PENDING_BYTES_MAX } from './service.js';
+import { MessageCopies } from './message-copies.js';
+import { PENDING_BYTES_MAX } from './service.js';
 
 export type Call = ClientDuplexStream<Buffer, Buffer> | ServerDuplexStream<Buffer, Buffer>;
 
@@ -38,6 +39,7 @@ export class CallStream extends Duplex {
   isComplete = false;
   readonly #call: Call;
   readonly #end: CallEnd;
+  readonly #copies = new MessageCopies();
   #pendingBytes = 0;
   #done: (() => void) | undefined;
 
@@ -64,12 +66,12 @@ export class CallStream extends Duplex {
   }
 
   override _writev(chunks: readonly Chunk[], done: (error?: Error | null) => void): void {
-    const messages = messagesOf(Buffer.concat(chunks.map(({ chunk }) => chunk)));
-    for (const message of messages) {
+    for (const message of this.#copies.of(chunks.map(({ chunk }) => chunk))) {
       this.#pendingBytes += message.byteLength;
       // A failed write also ends the call.
       this.#call.write(message, () => {
         this.#pendingBytes -= message.byteLength;
+        this.#copies.giveBack(message);
         this.#goOn();
       });
     }
@@ -95,16 +97,6 @@ export class CallStream extends Duplex {
       done(error);
     });
   }
-}
-
-/** `chunk` in messages, without a copy. */
-function messagesOf(chunk: Buffer): Buffer[] {
-  if (chunk.byteLength <= MESSAGE_BYTES_MAX) return [chunk];
-  const messages: Buffer[] = [];
-  for (let at = 0; at < chunk.byteLength; at += MESSAGE_BYTES_MAX) {
-    messages.push(chunk.subarray(at, at + MESSAGE_BYTES_MAX));
-  }
-  return messages;
 }
 
 export class CallLane extends StreamLane {

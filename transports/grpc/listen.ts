@@ -15,7 +15,9 @@ import {
   connectionLimit,
   formatHostPort,
   keepAliveDelayMs,
+  laneError,
   systemError,
+  tooMany,
 } from '../../src/transport/base/index.js';
 import type { Lane, Listener, OpenOptions } from '../../src/transport/contract.js';
 import type { GrpcAddress } from './address.js';
@@ -26,6 +28,15 @@ import { ServerStreams } from './server-windows.js';
 
 /** A connection without a call ends after this: handshakes included, it takes three round trips. */
 const callLimitMs = 10_000;
+
+/** A connection and what is known of who made it. */
+interface Visitor {
+  readonly socket: Socket;
+  readonly remote: string;
+  readonly timer: NodeJS.Timeout;
+  /** Has a lane, or was told to have been refused. */
+  isSettled: boolean;
+}
 
 type ServerCall = ServerDuplexStream<Buffer, Buffer>;
 
@@ -71,8 +82,8 @@ class GrpcListener implements Listener {
   readonly #options: OpenOptions;
   readonly #onLane: (lane: Lane) => void;
   readonly #streams = new ServerStreams();
-  /** Connections, by their peer's address and port, with the timer of those without a call. */
-  readonly #connections = new Map<string, { socket: Socket; timer: NodeJS.Timeout }>();
+  /** Connections, by their peer's address and port. */
+  readonly #connections = new Map<string, Visitor>();
   readonly #onAbort = (): void => {
     void this.close();
   };
@@ -137,26 +148,53 @@ class GrpcListener implements Listener {
 
   /** Counts a connection in; false when there are too many. */
   #watch(socket: Socket): boolean {
+    const key = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    const remote = `${this.at.scheme}://${key}`;
     if (this.#connections.size >= connectionLimit) {
       socket.destroy();
+      this.#options.onRefused?.(remote, tooMany(connectionLimit, 'connections'));
       return false;
     }
-    const key = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     const timer = setTimeout(() => {
+      this.#refuse(visitor, tooSlow());
       socket.destroy();
     }, callLimitMs);
-    this.#connections.set(key, { socket, timer });
+    const visitor: Visitor = { socket, remote, timer, isSettled: false };
+    this.#connections.set(key, visitor);
     socket.once('close', () => {
       clearTimeout(timer);
       this.#connections.delete(key);
+      this.#refuse(visitor, this.#leftWithout(socket));
       this.#endWhenEmpty();
     });
     return true;
   }
 
+  #refuse(visitor: Visitor, error: Error): void {
+    if (visitor.isSettled || this.#isClosed) return;
+    visitor.isSettled = true;
+    this.#options.onRefused?.(visitor.remote, error);
+  }
+
+  /** gRPC tells nobody why it hung up: what is known is how far the peer came. */
+  #leftWithout(socket: Socket): Error {
+    const details = { phase: 'accept' } as const;
+    if (socket.bytesRead === 0) {
+      return laneError('PEER_GONE', 'the peer left without a word', {
+        ...details,
+        retryable: true,
+      });
+    }
+    return this.at.isSecure
+      ? laneError('UNAUTHENTICATED', 'TLS did not let the peer in, or it opened no lane', details)
+      : laneError('GARBAGE', 'the peer does not speak gRPC, or opened no lane', details);
+  }
+
   #accept(call: ServerCall): void {
     const peer = call.getPeer();
-    clearTimeout(this.#connections.get(peer)?.timer);
+    const visitor = this.#connections.get(peer);
+    if (visitor !== undefined) visitor.isSettled = true;
+    clearTimeout(visitor?.timer);
     const end = new ServerEnd(call, this.#streams.of(call.metadata));
     const stream = new CallStream(call, end);
     const { maxFrameBytes, signal } = this.#options;
@@ -172,6 +210,11 @@ class GrpcListener implements Listener {
   #endWhenEmpty(): void {
     if (this.#isClosed && this.#connections.size === 0) this.#grpc.forceShutdown();
   }
+}
+
+function tooSlow(): Error {
+  const message = `the peer opened no lane within ${callLimitMs} ms`;
+  return laneError('TIMEOUT', message, { phase: 'accept', retryable: true });
 }
 
 /** Rejects with TransportError (phase listen), or AbortError when the signal fired. */

@@ -6,14 +6,15 @@
  */
 import {
   addressError,
+  addressParameters,
   formatHostPort,
   parseHostPort,
+  pemParameterNames,
+  readCredentials,
+  readPemFiles,
   schemeOf,
 } from '../../src/transport/base/index.js';
-import type { HostPort } from '../../src/transport/base/index.js';
-import { parametersOf } from '../common/parameters.js';
-import { readCredentials, readTlsFiles, tlsParameterNames } from '../common/tls-files.js';
-import type { TlsFiles } from '../common/tls-files.js';
+import type { HostPort, PemFiles } from '../../src/transport/base/index.js';
 
 /** Names the variable that holds the password when no file is given. */
 export const passwordVariable = 'PAGEFERRY_REDIS_PASSWORD';
@@ -34,19 +35,22 @@ export interface BrokerAddress {
   /** The name the broker's certificate has to carry, where it is not the host. */
   readonly tlsName: string | undefined;
   /** Throws ConfigurationError. */
-  readTls(): Promise<TlsFiles>;
+  readTls(): Promise<PemFiles>;
   /** Throws ConfigurationError. */
   readPassword(): Promise<string | undefined>;
 }
 
-const common = ['name', 'password-file'];
+const common = ['name', 'password-file'] as const;
+const local = [...common, 'user', 'db'] as const;
+const network = [...common, 'sentinel', 'nodes'] as const;
+const secure = [...network, ...pemParameterNames, 'tls-name'] as const;
+type Parameter = (typeof local)[number] | (typeof secure)[number];
 const namePattern = /^[A-Za-z0-9_.-]{1,64}$/;
 const nodesMax = 16;
 
-function knownParameters(scheme: string): readonly string[] {
-  if (scheme === 'redis+unix') return [...common, 'user', 'db'];
-  const network = [...common, 'sentinel', 'nodes'];
-  return scheme === 'rediss' ? [...network, ...tlsParameterNames, 'tls-name'] : network;
+function knownParameters(scheme: string): readonly Parameter[] {
+  if (scheme === 'redis+unix') return local;
+  return scheme === 'rediss' ? secure : network;
 }
 
 function databaseOf(address: URL, text: string): number {
@@ -65,7 +69,7 @@ function serversOf(address: URL, nodes: string | undefined): HostPort[] {
   return [first, ...parsed];
 }
 
-function usernameOf(address: URL, parameters: ReadonlyMap<string, string>): string | undefined {
+function usernameOf(address: URL, user: string | undefined): string | undefined {
   if (address.password !== '') {
     throw addressError(
       address,
@@ -73,7 +77,7 @@ function usernameOf(address: URL, parameters: ReadonlyMap<string, string>): stri
     );
   }
   const username = decodeURIComponent(address.username);
-  return username === '' ? parameters.get('user') : username;
+  return username === '' ? user : username;
 }
 
 async function passwordFrom(file: string | undefined): Promise<string | undefined> {
@@ -84,8 +88,8 @@ async function passwordFrom(file: string | undefined): Promise<string | undefine
 /** Throws ConfigurationError. */
 export function parseBrokerAddress(address: URL): BrokerAddress {
   const scheme = schemeOf(address);
-  const parameters = parametersOf(address, knownParameters(scheme));
-  const name = parameters.get('name') ?? '';
+  const parameters = addressParameters(address, knownParameters(scheme));
+  const { name = '' } = parameters;
   if (!namePattern.test(name) || address.hash !== '') {
     throw addressError(address, '?name=NAME, 1 to 64 letters, digits, _ . and -');
   }
@@ -94,8 +98,8 @@ export function parseBrokerAddress(address: URL): BrokerAddress {
   if (isUnix && (address.host !== '' || path.length < 2)) {
     throw addressError(address, 'redis+unix:///PATH?name=NAME');
   }
-  const database = isUnix ? (parameters.get('db') ?? '0') : address.pathname.slice(1) || '0';
-  const place = isUnix ? { path } : { servers: serversOf(address, parameters.get('nodes')) };
+  const database = isUnix ? (parameters.db ?? '0') : address.pathname.slice(1) || '0';
+  const place = isUnix ? { path } : { servers: serversOf(address, parameters.nodes) };
   const [first] = 'servers' in place ? place.servers : [];
   const at = first === undefined ? `${scheme}://${path}` : formatHostPort(scheme, first);
   return {
@@ -103,12 +107,12 @@ export function parseBrokerAddress(address: URL): BrokerAddress {
     href: address.href,
     name,
     database: databaseOf(address, database),
-    username: usernameOf(address, parameters),
+    username: usernameOf(address, parameters.user),
     place,
-    sentinelMaster: parameters.get('sentinel'),
+    sentinelMaster: parameters.sentinel,
     isSecure: scheme === 'rediss',
-    tlsName: parameters.get('tls-name'),
-    readTls: () => readTlsFiles(address, parameters),
-    readPassword: () => passwordFrom(parameters.get('password-file')),
+    tlsName: parameters['tls-name'],
+    readTls: () => readPemFiles(address, parameters),
+    readPassword: () => passwordFrom(parameters['password-file']),
   };
 }

@@ -2,7 +2,7 @@
  * What: listens by a name on a broker: holds the name with a lease, and makes a lane of everybody
  * who knocks. Who that is, the session finds out.
  */
-import { abortError, laneError } from '../../src/transport/base/index.js';
+import { abortError, laneError, tooMany } from '../../src/transport/base/index.js';
 import type { Lane, Listener, OpenOptions } from '../../src/transport/contract.js';
 import type { BrokerAddress } from './address.js';
 import { reachKey } from './broker.js';
@@ -147,14 +147,18 @@ class RedisListener implements Listener {
         const [id, fields] = item as [unknown, unknown];
         ids.push(String(id));
         const knock = Array.isArray(fields) ? decodeKnock(fields as Buffer[]) : undefined;
-        if (knock !== undefined) this.#admit(knock);
+        if (knock === undefined) this.#refuse(garbage('a knock of another form'));
+        else this.#admit(knock);
       }
       await connection.call('XDEL', knocks, ...ids);
     }
   }
 
   #admit(knock: Knock): void {
-    if (this.#lanes >= LANES_AT_ONCE) return;
+    if (this.#lanes >= LANES_AT_ONCE) {
+      this.#refuse(tooMany(LANES_AT_ONCE, 'lanes'));
+      return;
+    }
     this.#lanes += 1;
     const { maxFrameBytes, signal } = this.#options;
     const lane = new RedisLane({
@@ -171,14 +175,25 @@ class RedisListener implements Listener {
     const opening = lane.open({ signal }).then(() => lane.greet());
     opening.then(
       (isAwaited) => {
-        if (isAwaited && this.#closed === undefined) this.#onLane(lane);
-        else lane.abort();
+        if (isAwaited && this.#closed === undefined) {
+          this.#onLane(lane);
+          return;
+        }
+        lane.abort();
+        const message = 'who knocked has left';
+        this.#refuse(laneError('PEER_GONE', message, { phase: 'accept', retryable: true }));
       },
       (error: unknown) => {
-        // A knock of somebody who has left, or a broker out of reach: the dialer sees it in time.
+        // A broker out of reach, for instance: the dialer sees it in time.
         lane.abort(error as Error);
+        this.#refuse(error as Error);
       },
     );
+  }
+
+  /** Who it was, only the broker knows. */
+  #refuse(error: Error): void {
+    if (this.#closed === undefined) this.#options.onRefused?.(this.#at.shown, error);
   }
 }
 

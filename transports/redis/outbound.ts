@@ -51,6 +51,9 @@ export class Outbound {
   #waiting: Waiting | undefined;
   #lastId = '0-0';
   #pauseMs = 0;
+  /** Entries to have under way at once; fewer once the broker was full. */
+  #atOnce = WINDOW_ENTRIES;
+  #underWay = 0;
   #pauseTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
   /** Credit to give to the peer, and how much of it the broker has. */
@@ -111,6 +114,7 @@ export class Outbound {
   down(): void {
     this.#connection = undefined;
     for (const sent of this.#unconsumed.values()) sent.isUnderWay = false;
+    this.#underWay = 0;
     this.#isCreditUnderWay = false;
   }
 
@@ -170,9 +174,8 @@ export class Outbound {
     if (this.#pauseTimer !== undefined) return;
     for (const sent of this.#unconsumed.values()) {
       if (sent.payload === undefined || sent.isUnderWay) continue;
+      if (this.#underWay >= Math.floor(this.#atOnce)) return;
       if (!this.#put(sent, sent.payload)) return;
-      // A broker that was full gets one at a time until it takes one.
-      if (this.#pauseMs > 0) return;
     }
   }
 
@@ -180,9 +183,11 @@ export class Outbound {
     const connection = this.#connection;
     if (connection === undefined) return false;
     sent.isUnderWay = true;
+    this.#underWay += 1;
     this.#xadd(connection, `${sent.kind}${sent.sequence}`, payload).then(
       (id) => {
         if (this.#isClosed) return;
+        if (connection === this.#connection) this.#underWay -= 1;
         if (!Buffer.isBuffer(id)) {
           this.#events.missing();
           return;
@@ -191,13 +196,15 @@ export class Outbound {
         if (isBefore(this.#lastId, text)) this.#lastId = text;
         sent.payload = undefined;
         sent.added();
-        if (this.#pauseMs === 0) return;
         this.#pauseMs = 0;
+        if (this.#atOnce >= WINDOW_ENTRIES) return;
+        this.#atOnce += 1 / this.#atOnce;
         this.#flush();
       },
       (error: unknown) => {
         if (this.#isClosed || connection !== this.#connection) return;
         sent.isUnderWay = false;
+        this.#underWay -= 1;
         this.#refused(error);
       },
     );
@@ -231,9 +238,13 @@ export class Outbound {
     return connection.call('XADD', this.#key, 'NOMKSTREAM', '*', head, payload);
   }
 
-  /** A full broker is waited for; a lost connection is the link's affair. */
+  /**
+   * A full broker is waited for; a lost connection is the link's affair. What is under way counts
+   * as the broker's memory too, so it gets one entry at a time from then on, and slowly more.
+   */
   #refused(error: unknown): void {
     if (isOutOfMemory(error)) {
+      this.#atOnce = 1;
       if (this.#pauseTimer !== undefined) return;
       this.#pauseMs = Math.min(
         Math.max(2 * this.#pauseMs, OOM_PAUSE_MS_FIRST),

@@ -21,6 +21,7 @@ import {
   formatHostPort,
   keepAliveDelayMs,
   laneError,
+  tooMany,
   withReader,
 } from '../../src/transport/base/index.js';
 import type { HostPort, TlsCredentials } from '../../src/transport/base/index.js';
@@ -76,13 +77,14 @@ class TlsDoor {
   visit(raw: Socket): void {
     // Each way a connection ends is told once, by `close`.
     raw.on('error', () => undefined);
+    const { remoteAddress: host = 'unknown', remotePort: port = 0 } = raw;
+    const remote = formatHostPort('tls', { host, port });
     if (this.#connections >= connectionLimit) {
       raw.destroy();
+      this.#options.onRefused?.(remote, tooMany(connectionLimit, 'connections'));
       return;
     }
     this.#connections += 1;
-    const { remoteAddress: host = 'unknown', remotePort: port = 0 } = raw;
-    const remote = formatHostPort('tls', { host, port });
     const timer = setTimeout(() => {
       this.#refuse(raw, tooSlow());
     }, handshakeLimitMs);
@@ -93,7 +95,7 @@ class TlsDoor {
     });
     const [oldest] = this.#visitors.keys();
     if (this.#visitors.size > visitorsMax && oldest !== undefined) {
-      this.#refuse(oldest, tooMany());
+      this.#refuse(oldest, tooMany(visitorsMax, 'handshakes'));
     }
     this.#credentials.current().then(
       (context) => {
@@ -161,7 +163,7 @@ class TlsDoor {
     }
     clearTimeout(visitor.timer);
     this.#visitors.delete(visitor.raw);
-    this.#onLane(this.#open(socket, visitor.remote));
+    this.#onLane(this.#open(socket, visitor));
   }
 
   #problemOf(socket: TLSSocket): Error | undefined {
@@ -190,7 +192,7 @@ class TlsDoor {
       : unauthenticated('accept', "the peer's certificate has another name", wrong);
   }
 
-  #open(secure: TLSSocket, remote: string): Lane {
+  #open(secure: TLSSocket, { raw, remote }: Visitor): Lane {
     const { maxFrameBytes, signal } = this.#options;
     const reader = new FrameReader(maxFrameBytes, tlsReadAheadBytes);
     const { ssl } = secure as TlsInside;
@@ -199,6 +201,9 @@ class TlsDoor {
       // Whoever owns the handle frees what OpenSSL has; the emptied socket must not.
       (direct as TlsInside).ssl = ssl;
       (secure as TlsInside).ssl = null;
+      // The system's handle holds the raw socket, and nothing below holds the TLS handle: without
+      // this, a lane nobody keeps would be collected while bytes still come for it.
+      raw.once('close', () => direct.destroy());
     }
     const socket = direct ?? secure;
     socket.allowHalfOpen = true;
@@ -226,11 +231,6 @@ class TlsDoor {
 function tooSlow(): Error {
   const message = `the peer did not finish the handshake within ${handshakeLimitMs} ms`;
   return laneError('TIMEOUT', message, { phase: 'accept', retryable: true });
-}
-
-function tooMany(): Error {
-  const message = `more than ${visitorsMax} handshakes at once`;
-  return laneError('RESOURCES', message, { phase: 'accept', retryable: true });
 }
 
 function leftEarly(): Error {

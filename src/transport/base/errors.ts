@@ -73,6 +73,12 @@ export function laneError(
   });
 }
 
+/** Somebody is turned away because there are `limit` of `what` already. */
+export function tooMany(limit: number, what: string): TransportError {
+  const message = `more than ${limit} ${what} at once`;
+  return laneError('RESOURCES', message, { phase: 'accept', retryable: true });
+}
+
 /** What a wait rejects with when `signal` has fired. */
 export function abortError(signal: AbortSignal): AbortError {
   return new AbortError('ERR_PAGEFERRY_ABORTED', 'aborted', { cause: signal.reason as unknown });

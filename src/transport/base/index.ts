@@ -1,6 +1,6 @@
 /** What: the parts a transport is built of. See docs/transports.md. */
 export * from './address.js';
-export { checkOpenOptions, abortError, laneError, systemError } from './errors.js';
+export { checkOpenOptions, abortError, laneError, systemError, tooMany } from './errors.js';
 export { FrameReader, goodbyeMark, headBytes, prefixBytes } from './framing.js';
 export { Inbox } from './inbox.js';
 export { BaseLane, closeLimitMs } from './lane.js';
@@ -19,5 +19,8 @@ export type { Outgoing } from './send-queue.js';
 export { addressParameters, withoutParameters } from './parameters.js';
 export { StreamLane } from './stream-lane.js';
 export type { StreamLaneOptions } from './stream-lane.js';
-export { TlsCredentials, credentialsError, parseTlsFiles, tlsParameterNames } from './tls-files.js';
+export { credentialsError, readCredentials } from './credentials.js';
+export { TlsCredentials, parseTlsFiles, tlsParameterNames } from './tls-files.js';
+export { pemParameterNames, readPemFiles } from './tls-pem.js';
+export type { PemFiles } from './tls-pem.js';
 export type { CertificateFiles, PskFiles, TlsFiles, TlsSecrets } from './tls-files.js';

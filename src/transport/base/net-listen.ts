@@ -10,7 +10,7 @@ import { createServer, Socket } from 'node:net';
 import type { ListenOptions, Server } from 'node:net';
 
 import type { Lane, Listener, OpenOptions } from '../contract.js';
-import { abortError, systemError } from './errors.js';
+import { abortError, systemError, tooMany } from './errors.js';
 import { FrameReader } from './framing.js';
 import { keepAliveDelayMs } from './net-dial.js';
 import { StreamLane } from './stream-lane.js';
@@ -77,7 +77,9 @@ export async function listenNet(
   let connections = 0;
   server.on('connection', (accepted) => {
     if (connections >= limit) {
+      const remote = what.remoteOf(accepted);
       accepted.destroy();
+      options.onRefused?.(remote, tooMany(limit, 'connections'));
       return;
     }
     const reader = new FrameReader(options.maxFrameBytes);

@@ -7,12 +7,11 @@
  *
  * There is no third way: a lane over TLS is authenticated on both sides or does not come about.
  */
-import { constants } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 
 import { ConfigurationError } from '../../errors.js';
 import { addressError } from './address.js';
+import { credentialsError, readCredentials } from './credentials.js';
 import { addressParameters } from './parameters.js';
 import { parsePskFile } from './tls-psk.js';
 
@@ -51,11 +50,6 @@ export type TlsSecrets = CertificateSecrets | PskSecrets;
 
 export const tlsParameterNames = ['cert', 'key', 'ca', 'name', 'psk', 'identity'] as const;
 
-/** Certificates of a whole system's trust are about 220 KB; a key has a few KB. */
-const fileBytesMax = 1024 * 1024;
-const othersMask = 0o077;
-const permissionsMask = 0o777;
-
 const usage =
   'either ?cert=FILE&key=FILE&ca=FILE (and name=NAME), or ?psk=FILE (and identity=NAME)';
 
@@ -75,52 +69,9 @@ export function parseTlsFiles(address: URL): TlsFiles {
   return { kind: 'psk', psk, identity };
 }
 
-/** What is wrong with a file of credentials; nothing can be done until somebody mends it. */
-export function credentialsError(path: string, what: string, cause?: unknown): ConfigurationError {
-  const code = 'ERR_PAGEFERRY_TRANSPORT_CREDENTIALS';
-  return new ConfigurationError(code, `${path}: ${what}`, { cause });
-}
-
-async function checkedSize(file: FileHandle, path: string, isSecret: boolean): Promise<number> {
-  const facts = await file.stat();
-  if (!facts.isFile()) throw credentialsError(path, 'not a regular file');
-  if (facts.size > fileBytesMax) {
-    throw credentialsError(path, `${facts.size} bytes, expected at most ${fileBytesMax}`);
-  }
-  if (!isSecret) return facts.size;
-  const user = process.geteuid?.();
-  if (user !== undefined && facts.uid !== user && facts.uid !== 0) {
-    throw credentialsError(path, `it belongs to user ${facts.uid}, not to you (${user}) or root`);
-  }
-  if ((facts.mode & othersMask) !== 0) {
-    const mode = (facts.mode & permissionsMask).toString(8).padStart(4, '0');
-    throw credentialsError(path, `others may access it (mode ${mode}); type: chmod 600 ${path}`);
-  }
-  return facts.size;
-}
-
-/** The file's bytes. Every check is made on the open file, so that the path cannot change. */
-async function readChecked(path: string, isSecret: boolean): Promise<Buffer> {
-  let file: FileHandle;
-  try {
-    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-  } catch (cause) {
-    throw credentialsError(path, 'cannot be opened', cause);
-  }
-  try {
-    const bytes = Buffer.alloc(await checkedSize(file, path, isSecret));
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-    if (bytesRead !== bytes.length) throw credentialsError(path, 'it changed while being read');
-    return bytes;
-  } finally {
-    await file.close();
-  }
-}
-
 async function readSecrets(files: TlsFiles): Promise<TlsSecrets> {
   if (files.kind === 'psk') {
-    const text = await readChecked(files.psk, true);
+    const text = await readCredentials(files.psk, true);
     try {
       const parsed = parsePskFile(text);
       if (typeof parsed === 'string') throw credentialsError(files.psk, parsed);
@@ -130,9 +81,9 @@ async function readSecrets(files: TlsFiles): Promise<TlsSecrets> {
     }
   }
   const [cert, key, ca] = await Promise.all([
-    readChecked(files.cert, false),
-    readChecked(files.key, true),
-    readChecked(files.ca, false),
+    readCredentials(files.cert, false),
+    readCredentials(files.key, true),
+    readCredentials(files.ca, false),
   ]);
   return { kind: 'certificate', cert, key, ca };
 }

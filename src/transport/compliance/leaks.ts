@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { check, until, within } from './harness.js';
 import type { Harness } from './harness.js';
 
-const cycles = Number(process.env['PAGEFERRY_COMPLIANCE_CYCLES'] ?? 1000);
+export const cyclesDefault = Number(process.env['PAGEFERRY_COMPLIANCE_CYCLES'] ?? 1000);
 /** What a heap may have more after all cycles: caches that fill once, not a leak per cycle. */
 const heapGrowthMax = 4 * 1024 * 1024;
 /** Cycles before anything is counted: caches, pools and compiled code come about in them. */
@@ -20,8 +20,8 @@ function handles(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind.endsWith('Wrap')).length;
 }
 
-/** Bytes of live objects and of buffers outside the heap. */
-async function liveBytes(): Promise<number> {
+/** Frees what nothing holds any more, native memory included. */
+export async function collectGarbage(): Promise<void> {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   // What native objects hold is freed some turns after they were found to be garbage.
@@ -29,6 +29,11 @@ async function liveBytes(): Promise<number> {
     collect();
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** Bytes of live objects and of buffers outside the heap. */
+async function liveBytes(): Promise<number> {
+  await collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
@@ -45,7 +50,7 @@ async function cycle(harness: Harness, index: number): Promise<void> {
   await harness.cleanUp();
 }
 
-export function leakTests(harness: Harness): void {
+export function leakTests(harness: Harness, cycles: number): void {
   harness.globals.it(`leaks nothing over ${cycles} cycles of open and close`, async function () {
     this.timeout(30_000 + cycles * 50);
     for (let index = 0; index < warmUpCycles; index += 1) await cycle(harness, index);

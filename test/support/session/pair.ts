@@ -50,8 +50,8 @@ export interface PairOptions {
   readonly destination?: Partial<DestinationOptions>;
   /** Wraps every lane of a side: to look, to change, to cut. */
   readonly tap?: (role: Role, lane: Lane) => Lane;
-  /** What the dialing side dials instead of the listener's port. */
-  readonly via?: (port: number) => Promise<string>;
+  /** What the dialing side dials instead of the listener's port, or its address. */
+  readonly via?: (port: number, address: string) => Promise<string>;
   readonly onLanes?: (setLanes: (count: number) => void) => void;
   readonly onEvent?: (role: Role, event: SessionEvent) => void;
 }
@@ -173,7 +173,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
       }),
   });
   const address = await listening;
-  const dialed = (await options.via?.(Number(new URL(address).port))) ?? address;
+  const dialed = (await options.via?.(Number(new URL(address).port), address)) ?? address;
   const source = dialSource(transport, dialed, lanes, wrap(dialer));
   const { onLanes } = options;
   await start(dialer, onLanes === undefined ? source : { ...source, onLanes });

@@ -2,7 +2,6 @@ import { strict as assert } from 'node:assert';
 
 import { decideStop, measuredRate } from '../../../src/session/convergence.js';
 import type { StopQuestion } from '../../../src/session/convergence.js';
-import { pickLane } from '../../../src/session/scheduler.js';
 
 const question: StopQuestion = {
   pagesLeft: 1000,
@@ -48,28 +47,5 @@ describe('the decision to stop the guest', () => {
     assert.equal(measuredRate([long, { contentPages: 2000, durationMs: 10 }]), 200_000);
     assert.ok(measuredRate([]) > 0);
     assert.ok(Number.isFinite(measuredRate([{ contentPages: 5000, durationMs: 0 }])));
-  });
-});
-
-describe('the choice of a lane', () => {
-  const lane = (queuedBytes: number, givenBytes = 0, isOpen = true) => ({
-    queuedBytes,
-    givenBytes,
-    isOpen,
-  });
-
-  it('falls on the open lane with the fewest queued bytes', () => {
-    const best = lane(10);
-    assert.equal(pickLane([lane(20), best, lane(5, 0, false), lane(30)]), best);
-  });
-
-  it('takes turns among idle lanes', () => {
-    const fresh = lane(0, 100);
-    assert.equal(pickLane([lane(0, 200), fresh]), fresh);
-  });
-
-  it('falls on none when none is open', () => {
-    const closed = [lane(0, 0, false)];
-    assert.deepEqual([pickLane(closed), pickLane<(typeof closed)[0]>([])], [undefined, undefined]);
   });
 });

@@ -147,7 +147,7 @@ describe('a session that breaks', () => {
     assert.equal(destination.guest.state, 'running');
   });
 
-  it('after COMMIT tells its answer, though no guest resumes and lanes are lost', async () => {
+  it('after COMMIT tells its answer, though the guest stands still and lanes go', async () => {
     const world = fakeWorld({ bytes: 8 << 20 }, { failResume: true });
     const patient = { source: 20_000, destination: 20_000 };
     const pair = await cutAtReady(300, patient, world, 'committed');

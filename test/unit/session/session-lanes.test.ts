@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { encodeAck } from '../../../src/wire/ack.js';
 import type { Lane } from '../../../src/transport/contract.js';
@@ -38,7 +39,7 @@ describe('the lanes of a session', () => {
   });
 
   /** Taps the n-th lane of the source and leaves the others alone. */
-  function tapSource(number: number, onSend: (tap: LaneTap, frame: Buffer) => boolean) {
+  function tapSource(number: number, onSend: ConstructorParameters<typeof LaneTap>[1]) {
     let count = -1;
     return (role: string, lane: Lane): Lane => {
       if (role !== 'source') return lane;
@@ -60,6 +61,24 @@ describe('the lanes of a session', () => {
       assert.equal(records, 5);
     });
   }
+
+  it('gives a lane that drains slowly less, and says what each carried', async () => {
+    const tap = tapSource(1, async (_, frame) => {
+      if (kindOf(frame) === kindPages) await delay(40);
+      return true;
+    });
+    const world = fakeWorld({ bytes: 64 * 1024 * 1024 });
+    const pair = await start({ tap, lanes: 2, world });
+    const outcome = await finish(pair);
+    assertCompleted(pair, outcome);
+    const [fast, slow] = outcome.source.perLane ?? [];
+    assert.ok(fast !== undefined && slow !== undefined);
+    assert.deepEqual([fast.lane, slow.lane, fast.connections, slow.connections], [0, 1, 1, 1]);
+    assert.ok(slow.bytesSent < fast.bytesSent / 2, JSON.stringify([fast, slow]));
+    assert.ok(slow.sendBytesPerSecond < fast.sendBytesPerSecond);
+    const received = outcome.destination.perLane?.map(({ bytesReceived }) => bytesReceived);
+    assert.deepEqual(received, [fast.bytesSent, slow.bytesSent]);
+  });
 
   it('resends records that were sent and never arrived', async () => {
     let swallowed = 0;
