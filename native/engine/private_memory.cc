@@ -16,8 +16,9 @@ namespace pageferry
 namespace
 {
 
-constexpr uint64_t huge_page_bytes = 2ull << 20;
 constexpr size_t pages_per_piece = 512;
+// A window up to here is allocated whole at once; all of it is in use soon anyway.
+constexpr uint64_t window_collapse_bytes_max = 64ull << 20;
 
 // Only pages that exist: touching the rest would allocate them, up to the whole arena.
 void wipe_resident(uint8_t *data, uint64_t bytes)
@@ -66,6 +67,8 @@ std::shared_ptr<Mapping> make_window(uint64_t bytes)
 
     ::madvise(window->data(), bytes, MADV_DONTDUMP);
     ::madvise(window->data(), bytes, MADV_HUGEPAGE);
+    if (bytes <= window_collapse_bytes_max)
+        collapse_pages(window->data(), bytes);
     return window;
 }
 

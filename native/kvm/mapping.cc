@@ -8,6 +8,10 @@
 
 #include "error.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 // Linux 6.1
+#endif
+
 namespace pageferry
 {
 
@@ -78,6 +82,23 @@ Mapping Mapping::map_fd(const std::string &operation, int fd, size_t bytes)
     if (data == MAP_FAILED)
         throw SystemError(operation, "mmap", errno);
     return Mapping(static_cast<uint8_t *>(data), bytes);
+}
+
+void collapse_pages(uint8_t *data, size_t bytes)
+{
+    auto from = reinterpret_cast<uint64_t>(data);
+    uint64_t start = (from + huge_page_bytes - 1) & ~(huge_page_bytes - 1);
+    uint64_t end = (from + bytes) & ~(huge_page_bytes - 1);
+
+    if (start >= end)
+        return;
+    uint8_t *whole = data + (start - from);
+    // A locked add of nothing allocates a page without changing what others store there.
+    for (uint64_t piece = 0; piece < end - start; piece += huge_page_bytes)
+        __atomic_fetch_add(whole + piece, 0, __ATOMIC_RELAXED);
+    // One call for all: every call drains the page lists of all processors first, which costs
+    // more than its 2 MiB (mm/khugepaged.c, madvise_collapse).
+    ::madvise(whole, end - start, MADV_COLLAPSE);
 }
 
 } // namespace pageferry

@@ -43,6 +43,15 @@ private:
     size_t bytes_ = 0;
 };
 
+// What a page of 2 MiB covers.
+constexpr uint64_t huge_page_bytes = 2ull << 20;
+
+// Puts 2 MiB pages behind the whole pieces of 2 MiB in [data, data + bytes), whatever the machine's
+// setting for shared memory says: MADV_COLLAPSE needs no more than one small page in each
+// (docs/decisions/0005). It is advice: a kernel that does not know it, or finds no free 2 MiB page,
+// leaves small pages, which do as well. What is there already stays, also while somebody writes it.
+void collapse_pages(uint8_t *data, size_t bytes);
+
 } // namespace pageferry
 
 #endif

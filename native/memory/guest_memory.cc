@@ -18,9 +18,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 // Linux 5.14
 #endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 // Linux 6.1
-#endif
 
 namespace pageferry
 {
@@ -153,27 +150,10 @@ void GuestMemory::map(int fd, uint64_t offset, uint64_t bytes, uint64_t alignmen
     ::madvise(data(), bytes, MADV_DONTDUMP);
 }
 
-// Puts 2 MiB pages behind the memory, whatever the machine's setting for shared memory says:
-// MADV_COLLAPSE needs no more than one small page in each (docs/decisions/0005). It is advice: a
-// kernel that does not know it, or finds no free 2 MiB page, leaves small pages, which do as well.
-void GuestMemory::collapse(uint64_t offset, uint64_t bytes) const
-{
-    uint64_t start = (offset + huge_page_bytes - 1) & ~(huge_page_bytes - 1);
-    uint64_t end = (offset + bytes) & ~(huge_page_bytes - 1);
-
-    if (!may_collapse_ || backing_ == Backing::Huge || start >= end)
-        return;
-    // A locked add of nothing allocates a page without changing what a running guest stores there.
-    for (uint64_t piece = start; piece < end; piece += huge_page_bytes)
-        __atomic_fetch_add(data() + piece, 0, __ATOMIC_RELAXED);
-    // One call for all: every call drains the page caches of all processors first, which costs
-    // more than its 2 MiB (mm/khugepaged.c, madvise_collapse).
-    ::madvise(data() + start, end - start, MADV_COLLAPSE);
-}
-
 void GuestMemory::prefault(uint64_t offset, uint64_t bytes) const
 {
-    collapse(offset, bytes);
+    if (may_collapse_ && backing_ != Backing::Huge)
+        collapse_pages(data() + offset, bytes);
     for (uint64_t done = 0; done < bytes; done += prefault_piece_bytes) {
         uint64_t piece = std::min(prefault_piece_bytes, bytes - done);
         uint8_t *start = data() + offset + done;

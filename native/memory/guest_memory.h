@@ -23,9 +23,6 @@ enum class HugePages { Auto, Never, Require };
 // What the memory got: hugetlbfs pages, transparent huge pages asked for, 4 KiB pages.
 enum class Backing { Huge, Transparent, Small };
 
-// What a page of 2 MiB covers.
-constexpr uint64_t huge_page_bytes = 2ull << 20;
-
 struct Run {
     uint64_t first;
     uint64_t count;
@@ -74,7 +71,6 @@ public:
 
 private:
     GuestMemory() = default;
-    void collapse(uint64_t offset, uint64_t bytes) const;
     void map(int fd, uint64_t offset, uint64_t bytes, uint64_t alignment);
 
     Fd fd_;
