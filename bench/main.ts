@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { benchEndToEnd } from './end-to-end.js';
 import { benchMemory } from './memory.js';
 import { benchMirror } from './mirror.js';
+import { benchProtection } from './protection.js';
 import { benchTransports } from './transports.js';
 import { isMet, sectionLines, type Bench, type Section } from './report.js';
 
@@ -15,6 +16,7 @@ const sections = new Map<string, { readonly bench: Bench; readonly help: string 
   ['mirror', { bench: benchMirror, help: 'seal and open per engine, vCPUs, codec, record size' }],
   ['migration', { bench: benchEndToEnd, help: 'a paused guest end to end, next to bare TCP' }],
   ['transports', { bench: benchTransports, help: 'each transport next to its own bare pipe' }],
+  ['protection', { bench: benchProtection, help: 'what it costs that no record can be lost' }],
   ['memory', { bench: benchMemory, help: "each process's peak memory above its guest's RAM" }],
 ]);
 

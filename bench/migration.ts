@@ -23,6 +23,7 @@ import {
 } from '../src/index.js';
 import { PEER_TIMEOUT_MS_DEFAULT, WINDOW_BYTES_DEFAULT } from '../src/limits.js';
 import { withParameters } from './address.js';
+import { dropProtection } from './unprotected.js';
 
 export interface MigrationCase {
   readonly engine: EngineName;
@@ -32,6 +33,8 @@ export interface MigrationCase {
   readonly ramBytes: number;
   /** Where the destination listens, as an address; default: a free port of TCP. */
   readonly place?: string;
+  /** Whether records are kept until acknowledged; default true. See unprotected.ts. */
+  readonly isProtected?: boolean;
 }
 
 export interface MigrationRates extends MigrationCase {
@@ -171,7 +174,8 @@ export async function measureMigration(options: MigrationCase): Promise<Migratio
     const ended = told(child);
     ended.catch(() => undefined);
     const address = withParameters(first.address, placeOf(options).href);
-    const report = await send(given, guest, address, cpu);
+    const restore = options.isProtected === false ? dropProtection() : undefined;
+    const report = await send(given, guest, address, cpu).finally(() => restore?.());
     const sourceCpuSeconds = cpu.seconds;
     if (report.outcome !== 'completed') {
       throw new Error(`the migration ${report.outcome}: ${report.error?.message ?? ''}`);
@@ -196,5 +200,7 @@ export async function measureMigration(options: MigrationCase): Promise<Migratio
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2] === '--receive') {
-  await receive(JSON.parse(process.argv[3] ?? '') as Given);
+  const given = JSON.parse(process.argv[3] ?? '') as Given;
+  if (given.options.isProtected === false) dropProtection();
+  await receive(given);
 }

@@ -4,11 +4,14 @@
  * acknowledgements alike, and the source resends exactly what it has to.
  */
 import { AckCollector } from '../wire/ack.js';
+import type { Clock } from './clock.js';
 import type { SessionLane } from './session-lane.js';
 
 export class Acknowledger {
   readonly #lanes = new Map<SessionLane, AckCollector>();
   #isScheduled = false;
+
+  constructor(private readonly clock: Clock) {}
 
   add(lane: SessionLane, recordClass: number, stream: number, counter: number): void {
     if (!lane.isOpen) return;
@@ -18,7 +21,7 @@ export class Acknowledger {
     collector.add(recordClass, stream, counter);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => {
+    this.clock.soon(() => {
       this.flush();
     });
   }

@@ -8,6 +8,8 @@ export interface Clock {
   now(): number;
   /** Calls `run` once after `delayMs`; the returned function prevents it. */
   after(delayMs: number, run: () => void): () => void;
+  /** Calls `run` once at the end of this turn of the event loop, after what has come in it. */
+  soon(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -17,5 +19,8 @@ export const systemClock: Clock = {
     return () => {
       clearTimeout(timer);
     };
+  },
+  soon(run) {
+    setImmediate(run);
   },
 };

@@ -55,7 +55,7 @@ export class SessionCore implements LaneTraffic {
   readonly mailbox: Mailbox;
   readonly lanes: LaneSet;
   readonly outbox: Outbox;
-  readonly acknowledger = new Acknowledger();
+  readonly acknowledger: Acknowledger;
   readonly #inbox: MessageInbox;
   readonly #records: RecordTraffic | undefined;
   readonly #entry: Dialer | LaneListener;
@@ -64,6 +64,7 @@ export class SessionCore implements LaneTraffic {
   readonly #laneLife: Life;
   #isEstablished = false;
   #isAnswered = false;
+  #isDeciding = false;
   #peerAbort: 'ended' | 'asked' | undefined;
   /**
    * Takes the user's wish to stop while it cannot simply end the session (a READY destination,
@@ -83,6 +84,7 @@ export class SessionCore implements LaneTraffic {
     const { laneSource, secret, peerTimeoutMs } = options;
     this.life = new Life(clock);
     this.#laneLife = new Life(clock);
+    this.acknowledger = new Acknowledger(clock);
     this.connection = this.#makeConnection();
     this.machine = new SessionMachine(role, (state) => {
       events.emit({ type: 'state', role, state });
@@ -108,9 +110,10 @@ export class SessionCore implements LaneTraffic {
     );
     this.#inbox = this.#makeInbox();
     this.#records = hooks.records?.(this);
-    const { machine, lanes } = this;
+    const { machine, lanes, reconnectTimeoutMs } = this;
     const life = this.#laneLife;
-    const entrance = { role, mirror, secret, life, machine, lanes, events, peerTimeoutMs, random };
+    const limits = { peerTimeoutMs, reconnectTimeoutMs };
+    const entrance = { role, mirror, secret, life, machine, lanes, events, random, ...limits };
     this.#entry =
       laneSource.mode === 'dial'
         ? new Dialer(entrance, laneSource)
@@ -151,6 +154,15 @@ export class SessionCore implements LaneTraffic {
   /** How the peer has ended the session by a sealed message: for good, or asking us to. */
   get peerAbort(): 'ended' | 'asked' | undefined {
     return this.#peerAbort;
+  }
+
+  /**
+   * COMMIT is about to be sealed, and what is sealed has to be sent: no later message gets past a
+   * gap. So no abort is taken any more, as in the state that follows. Throws when there was one.
+   */
+  beginCommit(): void {
+    this.life.check();
+    this.#isDeciding = true;
   }
 
   /** Durable when it resolves; see SessionOptions.recordState. */
@@ -305,7 +317,7 @@ export class SessionCore implements LaneTraffic {
 
   /** Where an abort does not belong, it is no answer: only COMMITTED and ABORTED are. */
   #peerAborted({ code, message }: WireReason, abort: 'ended' | 'asked'): void {
-    if (!abortBelongs(this.role, this.machine.state)) return;
+    if (this.#isDeciding || !abortBelongs(this.role, this.machine.state)) return;
     this.#peerAbort = abort;
     const text = `the ${otherRole(this.role)} stopped the migration: ${message} (${code})`;
     this.life.fail(new AbortError('ERR_PAGEFERRY_PEER_ABORTED', text));
@@ -369,7 +381,8 @@ export class SessionCore implements LaneTraffic {
   #listenTo(signal: AbortSignal | undefined): () => void {
     if (signal === undefined) return () => undefined;
     const onAbort = (): void => {
-      if (!this.machine.can('abort') || this.machine.state === 'committing') return;
+      if (this.#isDeciding || !this.machine.can('abort')) return;
+      if (this.machine.state === 'committing') return;
       const cause: unknown = signal.reason;
       const message = 'the migration was stopped';
       const error = new AbortError('ERR_PAGEFERRY_ABORTED', message, { cause });

@@ -174,10 +174,7 @@ class DestinationSession {
       return this.#guest;
     } catch (error) {
       // One that comes after the end is not wanted any more.
-      opening.then(
-        (late) => late.close(),
-        () => undefined,
-      );
+      void opening.then(closeUnwanted, () => undefined);
       throw error;
     }
   }
@@ -282,6 +279,15 @@ class DestinationSession {
       guestState: guestState === 'closed' ? 'gone' : guestState,
     } as const;
     return buildReport(ending, { ...this.#findings, destinationRssBytes }, this.#statistics);
+  }
+}
+
+/** Nobody waits for it any more, so nobody but the user can be told. */
+async function closeUnwanted(guest: Guest): Promise<void> {
+  try {
+    await guest.close();
+  } catch (error) {
+    process.emitWarning(`pageferry: a guest that is not wanted stays open: ${errorMessage(error)}`);
   }
 }
 

@@ -78,7 +78,7 @@ export class Dialer {
   async #establish(): Promise<SessionLane> {
     const { life, peerTimeoutMs } = this.entrance;
     const untilMs = life.clock.now() + peerTimeoutMs;
-    const backoff = new Backoff(this.entrance.random);
+    const backoff = this.#backoff();
     let hasDialed = false;
     for (let mayBeJoined = false; ;) {
       const attempt: DialAttempt = new DialAttempt(this.entrance, 0, !mayBeJoined);
@@ -121,7 +121,7 @@ export class Dialer {
   }
 
   async #keepOpen(number: number, first: SessionLane | undefined, tell: () => void): Promise<void> {
-    const backoff = new Backoff(this.entrance.random);
+    const backoff = this.#backoff();
     let lane = first;
     while (!this.#isOver() && number < this.#wanted) {
       try {
@@ -168,6 +168,10 @@ export class Dialer {
       );
       throw error;
     }
+  }
+
+  #backoff(): Backoff {
+    return new Backoff(this.entrance.random, this.entrance.reconnectTimeoutMs);
   }
 
   /** Ends early, without an error, at the close. */

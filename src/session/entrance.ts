@@ -17,6 +17,7 @@ export interface Entrance {
   readonly lanes: LaneSet;
   readonly events: EventEmitter;
   readonly peerTimeoutMs: number;
+  readonly reconnectTimeoutMs: number;
   /** Numbers in [0, 1), for jitter. */
   readonly random: () => number;
 }

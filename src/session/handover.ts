@@ -99,8 +99,7 @@ export class Handover {
   async #commit(digest: Uint8Array | undefined): Promise<void> {
     const { core, findings } = this.run;
     await core.recordState('committing');
-    // A message that is sealed and not sent leaves a gap that no later one gets past.
-    core.life.check();
+    core.beginCommit();
     const sealed = await core.sealControl({
       type: 'commit',
       digest,

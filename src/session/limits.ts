@@ -78,9 +78,17 @@ export const RECONNECT_TIMEOUT_MS_DEFAULT = 30_000;
  */
 export const RECONNECT_PAUSED_MAX_MS = 5_000;
 
-/** Pauses between attempts to open a lane: the first is noise, the last no burden to anybody. */
+/**
+ * Pauses between attempts to open a lane: the first is noise, the last no burden to anybody, and
+ * short against the seconds that a paused guest waits for a lane.
+ */
 export const REDIAL_PAUSE_MIN_MS = 50;
-export const REDIAL_PAUSE_MAX_MS = 2_000;
+export const REDIAL_PAUSE_MAX_MS = 500;
+/**
+ * Attempts within the reconnect timeout, at least: lanes are found to be back while the peer still
+ * waits for them. A source that gave up is waited for once more as long, with its last words.
+ */
+export const REDIALS_PER_TIMEOUT = 16;
 
 /**
  * A lane that gets nothing done for so long, while another does, is dropped and dialed again: far

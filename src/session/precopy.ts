@@ -54,8 +54,11 @@ export class Precopy {
       });
       const isDone = await this.#considerStall(decision, dirtyPages, dirtyPagesPerSecond);
       // Held at the last moment: the guest runs on, so what it writes is another round's.
-      if (!isDone || run.steering.control.isPaused) continue;
-      run.steering.control.beginStop();
+      const { control } = run.steering;
+      if (!isDone || (control.isPaused && this.#epochsDone < run.options.maxEpochs)) continue;
+      // Or the last one's, where the destination was promised that there are no more rounds.
+      while (control.isPaused) await control.untilResumed(run.core.life.signal);
+      control.beginStop();
       return;
     }
   }

@@ -35,6 +35,8 @@ export class Steering {
   #wasPaused = false;
   #told: SessionSettings | undefined;
   #cancelBeat: (() => void) | undefined;
+  /** A message about the hold is on its way. */
+  #isTelling = false;
   #heldMs = 0;
   #heldSinceMs: number | undefined;
 
@@ -136,15 +138,28 @@ export class Steering {
   #tellPeer(): void {
     const core = this.#core;
     const { isPaused } = this.control;
-    if (core?.isEstablished === true && core.life.failure === undefined) {
-      core.sendControl({ type: 'hold', isPaused }).catch((error: unknown) => {
-        core.life.fail(error as Error);
-      });
-    }
+    const canTell = core?.isEstablished === true && core.life.failure === undefined;
+    if (canTell && !this.#isTelling) void this.#tell(core);
     if (!isPaused) return;
     this.#cancelBeat = this.clock.after(this.options.peerTimeoutMs / PINGS_PER_TIMEOUT, () => {
       this.#tellPeer();
     });
+  }
+
+  /** One at a time: without lanes they would pile up, for as long as the session is held. */
+  async #tell(core: SessionCore): Promise<void> {
+    const { isPaused } = this.control;
+    this.#isTelling = true;
+    try {
+      const sealed = await core.sealControl({ type: 'hold', isPaused });
+      await core.shipMessage(sealed);
+    } catch (error) {
+      core.life.fail(error as Error);
+    }
+    this.#isTelling = false;
+    // It has changed meanwhile.
+    const isStale = this.control.isPaused !== isPaused && core.life.failure === undefined;
+    if (isStale) void this.#tell(core);
   }
 }
 

@@ -33,12 +33,20 @@ export async function takeOver({ core, guest, findings, answer }: TakeOver): Pro
       core.life.fail(error as Error);
     },
   );
-  await guest.resume();
+  const told = (): Promise<unknown> =>
+    Promise.allSettled([core.life.wait(answered, core.peerWait('did not take our answer'))]);
+  try {
+    await guest.resume();
+  } catch (error) {
+    // The guest is this side's all the same, and without the answer the source is in doubt.
+    await told();
+    throw error;
+  }
   const resumeMs = core.clock.now() - startedMs;
   findings.selfCheck = await checkGuest(core, guest, findings);
   findings.destinationRssBytes = peakRssBytes();
   // Where the lanes are lost the source stays in doubt; this guest runs all the same.
-  await Promise.allSettled([core.life.wait(answered, core.peerWait('did not take our answer'))]);
+  await told();
   await farewell(core, {
     type: 'summary',
     peakRssBytes: findings.destinationRssBytes,

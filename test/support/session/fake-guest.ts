@@ -12,6 +12,7 @@ import type {
   SelfCheck,
 } from '../../../src/guest/contract.js';
 import type { NativeMemory, NativePageSet, NativeRun } from '../../../src/native/addon.js';
+import { DirtyPages } from './dirty-pages.js';
 
 export const pageBytes = 4096;
 
@@ -110,7 +111,7 @@ export class FakeGuest implements Guest {
   #versions: Uint32Array;
   #ticks = 0;
   #timer: NodeJS.Timeout | undefined;
-  readonly #trackers = new Set<Set<number>>();
+  readonly #dirtyPages = new DirtyPages();
   /** What it was slowed down by, in order. */
   readonly throttled: number[] = [];
   throttle?: (percent: number) => Promise<void>;
@@ -139,24 +140,7 @@ export class FakeGuest implements Guest {
   }
 
   trackDirty(): Promise<DirtyTracker> {
-    const dirty = new Set<number>();
-    const reported = new Set<number>();
-    this.#trackers.add(dirty);
-    return Promise.resolve({
-      collect: (into: NativePageSet) => {
-        for (const page of dirty) reported.add(page);
-        dirty.clear();
-        for (const page of reported) into.addRange(page, 1);
-        return Promise.resolve();
-      },
-      commit: () => {
-        reported.clear();
-      },
-      close: () => {
-        this.#trackers.delete(dirty);
-        return Promise.resolve();
-      },
-    });
+    return Promise.resolve(this.#dirtyPages.track());
   }
 
   pause(): Promise<void> {
@@ -227,6 +211,6 @@ export class FakeGuest implements Guest {
     this.memory.buffer.writeUInt32LE(page, page * pageBytes);
     this.memory.buffer.writeUInt32LE(version, page * pageBytes + 4);
     this.memory.buffer.fill(version & 0xff, page * pageBytes + 8, page * pageBytes + 512);
-    for (const dirty of this.#trackers) dirty.add(page);
+    this.#dirtyPages.note(page);
   }
 }

@@ -19,12 +19,12 @@ import type {
   OpenedMessage,
   SealedMessage,
   Slot,
-  SlotPool,
 } from '../../../src/mirror/contract.js';
 import * as abi from '../../../src/native/abi.generated.js';
 import type { NativeMemory, NativePageSet } from '../../../src/native/addon.js';
 import { EPOCH_FIRST } from '../../../src/wire/limits.js';
 import { FakeMemory, FakePageSet, pageBytes } from './fake-guest.js';
+import { TestSlots } from './test-slots.js';
 
 const kinds = { control: 2, 'device-state': 3, lane: 5 } as const;
 
@@ -43,55 +43,9 @@ function bufferOf(memory: NativeMemory): Buffer {
   throw new Error('a fake mirror takes fake memory');
 }
 
-class FakeSlots implements SlotPool {
-  readonly slotBytes = abi.PF_RECORD_BYTES_MAX;
-  readonly #free: number[];
-  readonly #waiters: ((slot: Slot) => void)[] = [];
-
-  constructor(readonly total: number) {
-    this.#free = Array.from({ length: total }, (_, index) => index);
-  }
-
-  get free(): number {
-    return this.#free.length;
-  }
-
-  tryAcquire(): Slot | undefined {
-    const index = this.#free.pop();
-    if (index === undefined) return undefined;
-    let isReleased = false;
-    return {
-      index,
-      buffer: Buffer.alloc(this.slotBytes),
-      release: () => {
-        if (isReleased) throw new Error(`slot ${index} released twice`);
-        isReleased = true;
-        this.#free.push(index);
-        const waiter = this.#waiters.shift();
-        const slot = waiter === undefined ? undefined : this.tryAcquire();
-        if (slot !== undefined) waiter?.(slot);
-      },
-    };
-  }
-
-  acquire(signal?: AbortSignal): Promise<Slot> {
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    const slot = this.tryAcquire();
-    if (slot !== undefined) return Promise.resolve(slot);
-    return new Promise((resolve, reject) => {
-      this.#waiters.push(resolve);
-      signal?.addEventListener('abort', () => {
-        const at = this.#waiters.indexOf(resolve);
-        if (at >= 0) this.#waiters.splice(at, 1);
-        reject(signal.reason as Error);
-      });
-    });
-  }
-}
-
 export class FakeMirror implements Mirror {
   readonly info: HelperInfo;
-  readonly slots: FakeSlots;
+  readonly slots: TestSlots;
   readonly died: Promise<Error>;
   sessionId = new Uint8Array(16);
   isClosed = false;
@@ -112,7 +66,8 @@ export class FakeMirror implements Mirror {
     const { vcpus, ramLimitBytes } = options;
     const engine = options.engine === 'auto' ? 'in-process' : options.engine;
     this.info = { engine, vcpus, aes: 'none', ramLimitBytes };
-    this.slots = new FakeSlots(Math.max(2, Math.floor(options.windowBytes / (1 << 20))));
+    const slots = Math.max(2, Math.floor(options.windowBytes / (1 << 20)));
+    this.slots = new TestSlots(slots, abi.PF_RECORD_BYTES_MAX);
     this.died = new Promise((resolve) => {
       this.die = resolve;
     });

@@ -22,6 +22,10 @@ export class ManualClock implements Clock {
     };
   }
 
+  soon(run: () => void): void {
+    this.after(0, run);
+  }
+
   /** Time passes; what is due runs in its order. */
   advance(byMs: number): void {
     const untilMs = this.#nowMs + byMs;

@@ -4,7 +4,12 @@ import { Backoff } from '../../../src/session/backoff.js';
 import { Connection } from '../../../src/session/connection.js';
 import { stalledLanes } from '../../../src/session/lane-watch.js';
 import type { WatchedLane } from '../../../src/session/lane-watch.js';
-import { REDIAL_PAUSE_MAX_MS, REDIAL_PAUSE_MIN_MS } from '../../../src/session/limits.js';
+import {
+  RECONNECT_TIMEOUT_MS_DEFAULT,
+  REDIAL_PAUSE_MAX_MS,
+  REDIAL_PAUSE_MIN_MS,
+  REDIALS_PER_TIMEOUT,
+} from '../../../src/session/limits.js';
 import { ManualClock } from '../../support/session/manual-clock.js';
 
 function connectionOn(clock: ManualClock, limit: { ms: number }) {
@@ -89,7 +94,7 @@ describe('pauses between attempts', () => {
       [() => 0, 0.5],
       [() => 0.999999, 1],
     ] as const) {
-      const backoff = new Backoff(random);
+      const backoff = new Backoff(random, RECONNECT_TIMEOUT_MS_DEFAULT);
       const pauses = Array.from({ length: 10 }, () => backoff.next());
       assert.ok(Math.abs((pauses[0] ?? 0) - REDIAL_PAUSE_MIN_MS * share) < 1);
       assert.ok(Math.abs((pauses[9] ?? 0) - REDIAL_PAUSE_MAX_MS * share) < 1);
@@ -99,6 +104,15 @@ describe('pauses between attempts', () => {
       );
       backoff.reset();
       assert.equal(backoff.next(), pauses[0]);
+    }
+  });
+
+  it('leave room for many attempts within the reconnect timeout, however short', () => {
+    for (const timeoutMs of [1, 300, 2_000, 5_000, 60_000]) {
+      const backoff = new Backoff(() => 0.999999, timeoutMs);
+      const longestMs = Math.max(...Array.from({ length: 20 }, () => backoff.next()));
+      const shareMs = Math.max(REDIAL_PAUSE_MIN_MS, timeoutMs / REDIALS_PER_TIMEOUT);
+      assert.ok(longestMs <= Math.min(shareMs, REDIAL_PAUSE_MAX_MS), `${longestMs} ms`);
     }
   });
 });

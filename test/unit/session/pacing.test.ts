@@ -20,6 +20,10 @@ class TestClock implements Clock {
     return () => this.timers.delete(timer);
   }
 
+  soon(run: () => void): void {
+    this.after(0, run);
+  }
+
   /** Runs what is due up to `untilMs`; each timer as late as `lateMs` says. */
   run(untilMs: number, lateMs: () => number = () => 0): void {
     for (;;) {

@@ -2,6 +2,8 @@ import { strict as assert } from 'node:assert';
 
 import { SessionControl } from '../../../src/session/session-control.js';
 import type { SessionEvent, SessionState } from '../../../src/session/types.js';
+import { FaultProxy } from '../../support/fault-proxy.js';
+import { Random } from '../../support/random.js';
 import type { FakeGuest } from '../../support/session/fake-guest.js';
 import { fakeWorld } from '../../support/session/fake-world.js';
 import type { Pair, PairOptions } from '../../support/session/pair.js';
@@ -77,6 +79,61 @@ describe('a session that is steered', () => {
       assert.equal(held[0], true);
       assert.equal(held.at(-1), false);
     }
+  });
+
+  it('keeps one message about it, however long it is held without lanes', async () => {
+    const control = new SessionControl();
+    const world = fakeWorld(busy);
+    const proxies: FaultProxy[] = [];
+    let sealed = 0;
+    const pair = await start(
+      {
+        world,
+        address: 'tcp://127.0.0.1:0',
+        via: async (port) => {
+          const proxy = await FaultProxy.start(port, {}, new Random(1));
+          proxies.push(proxy);
+          return proxy.address;
+        },
+        source: { control, peerTimeoutMs: 200, reconnectTimeoutMs: 20_000 },
+        destination: { reconnectTimeoutMs: 20_000 },
+      },
+      inState('precopy'),
+      () => {
+        control.pause();
+        proxies[0]?.cutAll(1_500);
+        const source = world.mirrors[1]!;
+        const sealMessage = source.sealMessage.bind(source);
+        source.sealMessage = (...message) => {
+          sealed += message[0] === 'control' ? 1 : 0;
+          return sealMessage(...message);
+        };
+      },
+    );
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    // Twenty would have been due.
+    assert.ok(sealed <= 2, `${sealed} messages`);
+    control.resume();
+    assertCompleted(pair, await finish(pair));
+    await proxies[0]?.close();
+  });
+
+  it('makes no round too many when it is held at the last one', async () => {
+    const control = new SessionControl();
+    const pair = await start(
+      { source: { control, downtimeLimitMs: 0, maxEpochs: 2 } },
+      (event) => event.type === 'convergence',
+      () => {
+        control.pause();
+        setTimeout(() => {
+          control.resume();
+        }, 50);
+      },
+    );
+    const outcome = await finish(pair);
+    assertCompleted(pair, outcome);
+    assert.equal(outcome.source.convergence?.reason, 'epoch-limit');
+    assert.equal(outcome.source.rounds.length, 3);
   });
 
   it('is cancelled while it is held', async () => {

@@ -7,7 +7,13 @@ import { Random } from '../../support/random.js';
 import type { FakeWorld } from '../../support/session/fake-world.js';
 import { fakeWorld } from '../../support/session/fake-world.js';
 import type { Outcome, Pair, PairOptions } from '../../support/session/pair.js';
-import { assertRolledBack, dispose, finish, startPair } from '../../support/session/pair.js';
+import {
+  assertCompleted,
+  assertRolledBack,
+  dispose,
+  finish,
+  startPair,
+} from '../../support/session/pair.js';
 
 /**
  * Who has the guest when a side breaks in this state; 'doubt': the destination keeps it paused,
@@ -93,10 +99,16 @@ describe('a session that breaks', () => {
     }
   }
 
-  /** Cuts everything for `downMs` when the destination is READY. */
-  async function cutAtReady(downMs: number, limits: Record<Role, number>): Promise<Pair> {
+  /** Cuts everything for `downMs` when the destination is READY, or in another state. */
+  async function cutAtReady(
+    downMs: number,
+    limits: Record<Role, number>,
+    world: FakeWorld = fakeWorld(),
+    state: SessionState = 'ready',
+  ): Promise<Pair> {
     const holder: { proxy?: FaultProxy } = {};
     return start({
+      world,
       address: 'tcp://127.0.0.1:0',
       via: async (port) => {
         holder.proxy = await FaultProxy.start(port, {}, new Random(1));
@@ -106,7 +118,7 @@ describe('a session that breaks', () => {
       source: { reconnectTimeoutMs: limits.source },
       destination: { reconnectTimeoutMs: limits.destination },
       onEvent: (role, event) => {
-        if (role !== 'destination' || event.type !== 'state' || event.state !== 'ready') return;
+        if (role !== 'destination' || event.type !== 'state' || event.state !== state) return;
         holder.proxy?.cutAll(downMs);
       },
     });
@@ -134,6 +146,47 @@ describe('a session that breaks', () => {
     assert.equal(source.outcome, 'completed');
     assert.equal(destination.guest.state, 'running');
   });
+
+  it('after COMMIT tells its answer, though the guest stands still and lanes go', async () => {
+    const world = fakeWorld({ bytes: 8 << 20 }, { failResume: true });
+    const patient = { source: 20_000, destination: 20_000 };
+    const pair = await cutAtReady(300, patient, world, 'committed');
+    const { source, destination } = await finish(pair);
+    assert.equal(source.outcome, 'completed', source.error?.message);
+    assert.equal(source.guest.state, 'paused');
+    assert.match(destination.error?.message ?? '', /no resume today/);
+    assert.deepEqual(pair.destination.decisions, ['committed']);
+  });
+
+  for (const role of ['source', 'destination'] as const) {
+    it(`takes no stop of the ${role} for an end while COMMIT is being sealed`, async () => {
+      const world = fakeWorld();
+      const holder: { pair?: Pair } = {};
+      const pair = await start({
+        world,
+        onEvent: (at, event) => {
+          if (at !== 'source' || event.type !== 'state' || event.state !== 'ready') return;
+          const [, mirror] = world.mirrors;
+          assert.ok(mirror !== undefined);
+          // The next message that the source seals is COMMIT.
+          const sealMessage = mirror.sealMessage.bind(mirror);
+          mirror.sealMessage = async (...message) => {
+            mirror.sealMessage = sealMessage;
+            holder.pair?.[role].abort.abort();
+            // Long enough for the destination's wish to come here.
+            await new Promise((resolve) => setTimeout(resolve, 100));
+            return sealMessage(...message);
+          };
+        },
+      });
+      holder.pair = pair;
+      const outcome = await finish(pair);
+      // What the destination wants to be rid of it declines; the source cannot go back by itself.
+      if (role === 'source') assertCompleted(pair, outcome);
+      else assertRolledBack(pair, outcome);
+      assert.deepEqual(pair.destination.decisions, [role === 'source' ? 'committed' : 'aborted']);
+    });
+  }
 
   const unrecorded: readonly (readonly [Role, SessionState])[] = [
     ['source', 'layout'],

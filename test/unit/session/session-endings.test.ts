@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { once } from 'node:events';
 
 import { HelperError } from '../../../src/errors.js';
 import { PF_STATUS_NAMES, PF_STATUS_VIOLATION } from '../../../src/native/abi.generated.js';
@@ -198,6 +199,26 @@ describe('the end of a session', () => {
     assert.ok(outcome.source.rounds.length <= 6);
     assert.equal(outcome.source.rounds[0]?.pagesScanned, 8192);
     assert.equal(outcome.destination.rounds.length, outcome.source.rounds.length);
+  });
+
+  it('says so when a guest that comes too late does not close', async () => {
+    const world = fakeWorld();
+    const warned = once(process, 'warning') as Promise<[Error]>;
+    const pair = await start({
+      world,
+      destination: {
+        openGuest: async (layout) => {
+          pair.destination.abort.abort();
+          await pair.destination.report;
+          const late = await world.openDestination(layout);
+          late.close = () => Promise.reject(new Error('it is stuck'));
+          return late;
+        },
+      },
+    });
+    assertRolledBack(pair, await finish(pair));
+    const [warning] = await warned;
+    assert.match(warning.message, /stays open: it is stuck/);
   });
 
   it('frees every slot and lane when it ends early', async () => {
