@@ -169,6 +169,7 @@ export function pipeLine(result: TransportPipeResult): string {
   const rate = `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`;
   const line = roundTripMs === undefined ? 'loopback' : `${roundTripMs} ms round trip`;
   const rss = `${(result.receiverPeakRssBytes / 1024 / 1024).toFixed(0)} MiB`;
-  const cpu = `receiver ${result.receiverCpuSeconds.toFixed(2)} s, ${rss}`;
+  const sent = `sender ${result.senderCpuSeconds.toFixed(2)} s`;
+  const cpu = `${sent}, receiver ${result.receiverCpuSeconds.toFixed(2)} s, ${rss}`;
   return `${pipe.padEnd(8)} ${lanes} lanes  ${sender} sends  ${line}  ${rate}  ${cpu}`;
 }

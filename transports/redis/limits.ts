@@ -7,6 +7,9 @@
  */
 export const WINDOW_BYTES_MIN = 8 * 1024 * 1024;
 
+/** Memory for one frame's copy, used again; the largest record (1.07 MiB) fits. */
+export const COPY_BYTES = 1280 * 1024;
+
 /** Entries of one direction that are not yet consumed: small frames are bounded by number. */
 export const WINDOW_ENTRIES = 1024;
 

@@ -6,13 +6,19 @@
  * refuses one and takes the next, or when one is sent again after a lost connection that had it:
  * the reader puts them in order and drops what came twice.
  */
-import { laneError } from '../../src/transport/base/index.js';
+import { ReusedMemory, laneError } from '../../src/transport/base/index.js';
 import type { Outgoing } from '../../src/transport/base/index.js';
 import type { BrokerConnection } from './connection.js';
 import { brokerError, isOutOfMemory, isReply } from './errors.js';
 import { garbage } from './keys.js';
 import type { EntryKind } from './keys.js';
-import { OOM_PAUSE_MS_FIRST, OOM_PAUSE_MS_LONGEST, WINDOW_ENTRIES } from './limits.js';
+import {
+  OOM_PAUSE_MS_FIRST,
+  OOM_PAUSE_MS_LONGEST,
+  WINDOW_ENTRIES,
+  WINDOW_BYTES_MIN,
+  COPY_BYTES,
+} from './limits.js';
 
 export interface OutboundEvents {
   /** The stream is gone: the peer has left, or has been gone for longer than its lease. */
@@ -41,6 +47,7 @@ export class Outbound {
   readonly #key: string;
   readonly #shown: string;
   readonly #events: OutboundEvents;
+  readonly #memory = new ReusedMemory(COPY_BYTES, WINDOW_BYTES_MIN / COPY_BYTES);
   #windowBytes = 0;
   #connection: BrokerConnection | undefined;
   /** What has not been consumed, by sequence number. */
@@ -148,12 +155,22 @@ export class Outbound {
     for (let frame = waiting.frames[0]; frame; frame = waiting.frames[0]) {
       if (!this.#hasRoom(frame.bytes)) break;
       waiting.frames.shift();
-      this.#add('f', Buffer.concat(frame.parts, frame.bytes), () => undefined);
+      this.#add('f', this.#copyOf(frame), () => undefined);
     }
     this.#flush();
     if (waiting.frames.length > 0) return;
     this.#waiting = undefined;
     waiting.taken();
+  }
+
+  #copyOf({ parts, bytes }: Outgoing): Buffer {
+    const copy = this.#memory.take(bytes);
+    let at = 0;
+    for (const part of parts) {
+      copy.set(part, at);
+      at += part.byteLength;
+    }
+    return copy;
   }
 
   #hasRoom(bytes: number): boolean {
@@ -194,6 +211,10 @@ export class Outbound {
         }
         const text = id.toString('latin1');
         if (isBefore(this.#lastId, text)) this.#lastId = text;
+        // Over another connection it may be under way once more.
+        if (connection === this.#connection && sent.payload === payload) {
+          this.#memory.giveBack(payload);
+        }
         sent.payload = undefined;
         sent.added();
         this.#pauseMs = 0;

@@ -15,6 +15,7 @@ export {
 export type { NetDial, Opening } from './net-dial.js';
 export { NetListener, bound, connectionLimit, listenNet, withReader } from './net-listen.js';
 export type { NetListen, NetListenerOptions } from './net-listen.js';
+export { ReusedMemory } from './reused-memory.js';
 export type { Outgoing } from './send-queue.js';
 export { addressParameters, withoutParameters } from './parameters.js';
 export { StreamLane } from './stream-lane.js';
